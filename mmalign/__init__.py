@@ -1,0 +1,21 @@
+"""mmalign: missing modality sequences, imagined by learnt alignment.
+
+A reproduction of MM-Align (Han, Chen, Kan, Poria, EMNLP 2022, arXiv 2210.12798), its rivals and its bounds.
+Start with `load` or `from_arrays`, build a system with its `from_data`, then `fit` and `evaluate`.
+"""
+
+from importlib.metadata import version
+
+from . import transport
+from .baselines import Copy, Double, Single, ZeroFill
+from .config import BoundConfig, FillConfig, MMAlignConfig, TrainConfig
+from .errors import InputError
+from .model import MMAlign
+from .registry import from_arrays, load
+from .training import History, evaluate, fit
+
+__all__ = [
+    "BoundConfig", "Copy", "Double", "FillConfig", "History", "InputError", "MMAlign", "MMAlignConfig", "Single",
+    "TrainConfig", "ZeroFill", "evaluate", "fit", "from_arrays", "load", "transport",
+]  # fmt: skip
+__version__ = version("mmalign")

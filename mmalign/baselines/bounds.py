@@ -1,0 +1,55 @@
+"""The lower and the upper bound: one modality for every sample, or both for every sample."""
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch, DataSpec
+from ..config import BoundConfig
+from ..mult import Backbone
+from ..system import Stage, Step, System
+
+
+class _Supervised(System):
+    """The backbone, trained on the label of every sample."""
+
+    config_type = BoundConfig
+
+    def stages(self, epoch: int, epochs: int) -> list[Stage]:
+        return [Stage("all", (Step("task", self.loss),))]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Task loss of any samples."""
+        return {"task": self.backbone.task_loss(self.predict(batch), batch.labels)}
+
+
+class Single(_Supervised):
+    """Supervised-Single, the lower bound: never reads the victim, sees every label.
+
+    With fusion="self" the visible sequence is fused with itself, so that the network is the one that
+    the others have; with fusion="none" the head of its encoder is read.
+    """
+
+    def __init__(self, spec: DataSpec, config: BoundConfig) -> None:
+        super().__init__(spec, config)
+        self.backbone = Backbone(spec, config, encoders=1)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """(B,) or (B, K), from the visible modality alone."""
+        states = self.backbone.encode(batch, 0)
+        if self.config.fusion == "none":
+            return self.backbone.answer(torch.cat([states[:, 0]] * 2, dim=1))
+        return self.backbone.read(states, states, batch.real)
+
+
+class Double(_Supervised):
+    """Supervised-Double, the upper bound: both modalities, for training and for testing."""
+
+    needs_every_victim = True
+
+    def __init__(self, spec: DataSpec, config: BoundConfig) -> None:
+        super().__init__(spec, config)
+        self.backbone = Backbone(spec, config)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """(B,) or (B, K), from both modalities."""
+        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)

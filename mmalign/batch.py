@@ -1,0 +1,80 @@
+"""The one thing that systems are handed, and the axis legend of the package.
+
+Axes: B sequences, T padded time steps, D features, W half-window, M modalities, K classes.
+The victim's features of a sample that lacks it are NaN from the loader on, so that a system that
+reads them shows it.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from . import masks
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a system must know of a data set before it can be built."""
+
+    modalities: tuple[str, ...]  # the visible one first, the victim second
+    widths: tuple[int, ...]  # raw features of each
+    task: str  # "regression" or "classification"
+    classes: int = 1  # K; 1 for regression
+
+    @property
+    def outputs(self) -> int:
+        return self.classes if self.task == "classification" else 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples, padded to a common number of steps."""
+
+    features: tuple[Tensor, ...]  # M tensors (B, T, D_m); NaN where the modality is absent
+    lengths: Tensor  # (B,) true number of steps
+    labels: Tensor  # (B,) float, NaN if not labelled; or (B,) long, -1 if not labelled
+    present: Tensor  # (B, M) bool
+    ids: Tensor  # (B,) place of each sample in its source
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def visible(self) -> Tensor:
+        """(B, T, D1) the modality that is always there."""
+        return self.features[0]
+
+    @property
+    def victim(self) -> Tensor:
+        """(B, T, D2) the modality that may be absent, then NaN."""
+        return self.features[1]
+
+    @property
+    def complete(self) -> Tensor:
+        """(B,) bool, True where no modality is absent."""
+        return self.present.all(dim=1)
+
+    @property
+    def real(self) -> Tensor:
+        """(B, T) bool, False on padding."""
+        return masks.real_steps(self.lengths, self.visible.shape[1])
+
+    @property
+    def labelled(self) -> Tensor:
+        """(B,) bool, True where the label is shown."""
+        return ~self.labels.isnan() if self.labels.is_floating_point() else self.labels >= 0
+
+    def rows(self, chosen: Tensor) -> Self:
+        """The samples that `chosen` names, by place or by mask, cut to the longest of them."""
+        lengths = self.lengths[chosen]
+        steps = int(lengths.max()) if len(lengths) else 0
+        features = tuple(values[chosen][:, :steps] for values in self.features)
+        return Batch(features, lengths, self.labels[chosen], self.present[chosen], self.ids[chosen])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same samples on another device."""
+        features = tuple(values.to(device) for values in self.features)
+        rest = (self.lengths, self.labels, self.present, self.ids)
+        return Batch(features, *(values.to(device) for values in rest))

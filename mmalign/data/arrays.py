@@ -1,0 +1,75 @@
+"""The user's own arrays, from memory or from an .npz file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import masks
+from ..errors import InputError
+from .source import Source, check_finite, sequences, task_labels
+
+KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups")
+
+
+def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None, task="regression") -> Source:
+    """Checked arrays as a source; see `mmalign.from_arrays`."""
+    name = "arrays"
+    first, second = sequences(name, "visible", visible), sequences(name, "victim", victim)
+    if first.shape[:2] != second.shape[:2]:
+        raise InputError(
+            "arrays: visible and victim must agree in samples and steps, "
+            f"found {tuple(first.shape)} and {tuple(second.shape)}"
+        )
+    count, steps, _ = first.shape
+    targets, classes = task_labels(name, labels, task)
+    lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
+    if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
+        raise InputError(f"arrays: lengths must be {count} whole numbers, found {lengths.dtype} {lengths.shape}")
+    lengths = torch.from_numpy(lengths.astype(np.int64))
+    padding = ~masks.real_steps(lengths, steps)[:, :, None]
+    absent = (second.isnan() | padding).flatten(1).all(1)  # a victim that is NaN throughout is missing
+    if missing is not None:
+        missing = np.asarray(missing)
+        if missing.shape != (count,) or missing.dtype != bool:
+            raise InputError(f"arrays: missing must be {count} booleans, found {missing.dtype} {missing.shape}")
+        wrong = (absent & ~torch.from_numpy(missing)).nonzero()[:1, 0].tolist()
+        for place in wrong:
+            raise InputError(f"arrays: the victim of sample {place} is NaN throughout but not marked missing")
+        absent = torch.from_numpy(missing)
+    first = check_finite(name, "visible", first.masked_fill(padding, 0))
+    second = check_finite(name, "victim", second.masked_fill(padding | absent[:, None, None], 0))
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.shape != (count,):
+            raise InputError(f"arrays: groups must have shape ({count},), found {groups.shape}")
+        groups = torch.from_numpy(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+    return Source(
+        name=name,
+        features={"visible": first, "victim": second},
+        lengths=lengths,
+        labels=targets,
+        task=task,
+        classes=classes,
+        groups=groups,
+        has_victim=~absent,
+        about="your own arrays",
+    )
+
+
+def read(path: Path, task: str = "regression") -> Source:
+    """The arrays of an .npz file with the keys visible, victim, labels and, if you like, lengths, missing, groups."""
+    if not path.is_file():
+        raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {key: file[key] for key in file.files}
+    except Exception as error:  # a broken archive can raise anything
+        raise InputError(f"{path} is not a sound .npz file of plain arrays: {str(error).splitlines()[0]}") from None
+    for key in ("visible", "victim", "labels"):
+        if key not in content:
+            raise InputError(f"{path} has no array {key!r}; found {', '.join(content) or 'nothing'}")
+    for key in content:
+        if key not in KEYS:
+            raise InputError(f"{path} has an unknown array {key!r}; known: {', '.join(KEYS)}")
+    return from_memory(**content, task=task)

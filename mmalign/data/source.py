@@ -1,0 +1,115 @@
+"""A data set as it was read: complete, checked, not yet split."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import masks
+from ..errors import InputError
+
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """N samples of some modalities. `make_splits` turns it into what systems are handed."""
+
+    name: str
+    features: dict[str, Tensor]  # modality -> (N, T, D) float32, 0 on padding
+    lengths: Tensor  # (N,) true number of steps
+    labels: Tensor  # (N,) float32, or long 0..K-1
+    task: str  # "regression" or "classification"
+    about: str  # one line: what, from where
+    classes: tuple[str, ...] = ()  # names, for classification
+    groups: Tensor | None = None  # (N,) samples of one group never stand on two sides of a split
+    parts: Tensor | None = None  # (N,) TRAIN, VALID or TEST where the data set comes split
+    has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks the victim
+    answers: dict[str, Tensor] = field(default_factory=dict)  # what only a test may know (planted data)
+
+    def __post_init__(self) -> None:
+        count = len(self.lengths)
+        if count == 0:
+            raise InputError(f"{self.name}: no samples")
+        for name, values in {**self.features, "labels": self.labels}.items():
+            if len(values) != count:
+                raise InputError(f"{self.name}: {name} holds {len(values)} samples, lengths {count}")
+        steps = {name: values.shape[1] for name, values in self.features.items()}
+        if len(set(steps.values())) > 1:
+            raise InputError(f"{self.name}: modalities must have the same number of steps, found {steps}")
+        longest, bad = next(iter(steps.values())), (self.lengths < 1) | (self.lengths > next(iter(steps.values())))
+        for place in bad.nonzero()[:1, 0].tolist():
+            raise InputError(
+                f"{self.name}: lengths must lie in 1..{longest}, found {int(self.lengths[place])} at sample {place}"
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of the samples themselves."""
+        every = hashlib.sha256()
+        for values in (*self.features.values(), self.lengths, self.labels):
+            every.update(np.ascontiguousarray(values.numpy()).tobytes())
+        return every.hexdigest()[:16]
+
+    def describe(self) -> dict[str, str]:
+        """What is in it, for people."""
+        real = masks.real_steps(self.lengths, next(iter(self.features.values())).shape[1])
+        facts = {"samples": str(len(self.lengths)), "lengths": _spread(self.lengths)}
+        for name, values in self.features.items():
+            zeros = (values[real] == 0).all(1).float().mean().item()
+            facts[name] = f"{values.shape[2]} features, {_spread(values[real])}, {zeros:.1%} of the steps all zero"
+        if self.task == "classification":
+            counts = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+            facts["labels"] = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
+        else:
+            facts["labels"] = f"{_spread(self.labels)}, {(self.labels == 0).sum().item()} exactly 0"
+        if self.groups is not None:
+            facts["groups"] = str(len(self.groups.unique()))
+        if self.parts is not None:
+            facts["parts"] = "train {}, valid {}, test {}".format(*torch.bincount(self.parts, minlength=3).tolist())
+        if self.has_victim is not None:
+            facts["victim missing"] = str((~self.has_victim).sum().item())
+        return facts
+
+
+def _spread(values: Tensor) -> str:
+    return f"from {values.min().item():.4g} to {values.max().item():.4g}"
+
+
+def sequences(name: str, modality: str, values: object) -> Tensor:
+    """(N, T, D) float32 from an array."""
+    values = np.asarray(values)
+    if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
+        raise InputError(f"{name}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+
+def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
+    """`values` (N, T, D) themselves, or an error that says where they are not finite."""
+    for sample, step, _ in (~values.isfinite()).nonzero()[:1].tolist():
+        raise InputError(f"{name}: {modality} must be finite, found NaN or infinity at sample {sample}, step {step}")
+    return values
+
+
+def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str, ...]]:
+    """(N,) labels of a task and the names of the classes."""
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise InputError(f"{name}: labels must have shape (N,), found {values.shape}")
+    if task == "regression":
+        if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+            raise InputError(f"{name}: labels of a regression must be finite numbers, found {values.dtype}")
+        return torch.from_numpy(values.astype(np.float32)), ()
+    if task == "classification":
+        if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
+            raise InputError(f"{name}: labels of a classification must be whole numbers or strings")
+        names, places = np.unique(values, return_inverse=True)
+        if len(names) < 2:
+            raise InputError(f"{name}: a classification needs at least 2 classes, found {len(names)}")
+        return torch.from_numpy(places.astype(np.int64)), tuple(str(one) for one in names)
+    raise InputError(f"unknown task {task!r}; known: regression, classification")

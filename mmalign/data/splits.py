@@ -1,0 +1,150 @@
+"""From a source to what systems are handed: training, validation and test samples, victims hidden."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch, DataSpec
+from ..errors import SHARE, InputError, check, one_of, whole
+from . import missing
+from .source import TEST, TRAIN, VALID, Source
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some samples: all of them, those whose victim is present, those whose victim is absent."""
+
+    batch: Batch
+    _seals: list = field(default_factory=list, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    @cached_property
+    def complete(self) -> Self:
+        return Split(self.batch.rows(self.batch.complete), self._seals)
+
+    @cached_property
+    def missing(self) -> Self:
+        return Split(self.batch.rows(~self.batch.complete), self._seals)
+
+    def part(self, name: str) -> Self:
+        """The part that a `Stage` names: complete, missing or all."""
+        return self if name == "all" else getattr(self, name)
+
+    def batches(self, size: int, shuffle: torch.Generator | None = None) -> Iterator[Batch]:
+        """Every sample exactly once, `size` at a time, each batch cut to its longest sequence."""
+        if self._seals:
+            raise RuntimeError(f"this split is sealed: {self._seals[-1]}")
+        order = torch.arange(len(self)) if shuffle is None else torch.randperm(len(self), generator=shuffle)
+        for rows in order.split(size):
+            if len(rows):
+                yield self.batch.rows(rows)
+
+    @contextmanager
+    def sealed(self, why: str) -> Iterator[None]:
+        """Nobody can iterate the split inside."""
+        self._seals.append(why)
+        try:
+            yield
+        finally:
+            self._seals.pop()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of one experiment."""
+
+    train: Split
+    valid: Split
+    test: Split
+    spec: DataSpec
+    source: Source
+
+    def answer(self, name: str, batch: Batch) -> Tensor:
+        """What planted data know of the samples of a batch, for tests and figures."""
+        return self.source.answers[name][batch.ids]
+
+
+def make_splits(
+    source: Source,
+    pair: tuple[str, ...],
+    survival: float,
+    setting: str,
+    seed: int,
+    labelled: float = 1.0,
+) -> Splits:
+    """Split, draw who lacks the victim, and hide it.
+
+    Args:
+        source: the samples.
+        pair: the visible modality, then the victim.
+        survival: p, share of samples whose victim is present.
+        setting: "A", the victim is absent from all validation and test samples; "B", absent there with
+            the training rate.
+        seed: draws the split, where the source does not come split, and the pattern of absence.
+        labelled: share of training samples whose label is shown, whole groups where there are any.
+
+    Raises:
+        ValueError: a name or a value does not fit.
+    """
+    check("survival", survival, SHARE)
+    check("labelled", labelled, SHARE)
+    check("seed", seed, whole(0))
+    one_of("setting", setting, ("A", "B"))
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise InputError(f"pair must be two different modalities, VISIBLE:VICTIM, found {':'.join(map(str, pair))}")
+    for name in pair:
+        one_of(f"modality of {source.name}", name, tuple(source.features))
+
+    parts = source.parts if source.parts is not None else _draw_parts(source, seed)
+    chosen = []
+    for part in (TRAIN, VALID, TEST):
+        ids = (parts == part).nonzero()[:, 0]
+        share = survival if part == TRAIN or setting == "B" else 0.0
+        chosen.append(_take(source, pair, ids, share, seed * 3 + part))
+    train, valid, test = chosen
+    if not train.complete.any():
+        raise InputError(
+            f"survival {survival} of {len(train)} training samples leaves none with its victim; "
+            f"{1 / len(train):.2g} is the least"
+        )
+    train = _hide_labels(train, source, labelled, seed)
+    spec = DataSpec(pair, tuple(source.features[name].shape[2] for name in pair), source.task, len(source.classes) or 1)
+    return Splits(Split(train), Split(valid), Split(test), spec, source)
+
+
+def _draw_parts(source: Source, seed: int) -> Tensor:
+    """(N,) TRAIN, VALID or TEST. Groups go to one side whole; seeds 0-4 are five folds over the groups."""
+    groups = source.groups if source.groups is not None else torch.arange(len(source.lengths))
+    names = groups.unique()
+    if len(names) < 5:
+        raise InputError(f"{source.name}: five folds need at least 5 samples or groups, found {len(names)}")
+    order = names[torch.randperm(len(names), generator=torch.Generator().manual_seed(seed // 5))]
+    folds = [order[place::5] for place in range(5)]
+    parts = torch.full_like(groups, TRAIN)
+    parts[torch.isin(groups, folds[seed % 5])] = TEST
+    parts[torch.isin(groups, folds[(seed + 1) % 5])] = VALID
+    return parts
+
+
+def _take(source: Source, pair: tuple[str, ...], ids: Tensor, share: float, seed: int) -> Batch:
+    """The samples `ids`, with a victim for `share` of those that have one."""
+    candidates = ids if source.has_victim is None else ids[source.has_victim[ids]]
+    keeps = torch.isin(ids, candidates[missing.draw(len(candidates), share, seed)])
+    visible, victim = (source.features[name][ids] for name in pair)
+    victim = torch.where(keeps[:, None, None], victim, torch.nan)
+    present = torch.stack([torch.ones_like(keeps), keeps], dim=1)
+    return Batch((visible, victim), source.lengths[ids], source.labels[ids], present, ids)
+
+
+def _hide_labels(train: Batch, source: Source, share: float, seed: int) -> Batch:
+    groups = source.groups[train.ids] if source.groups is not None else train.ids
+    shown = missing.draw_groups(groups, share, seed)
+    hidden = torch.nan if source.task == "regression" else -1
+    return Batch(train.features, train.lengths, train.labels.masked_fill(~shown, hidden), train.present, train.ids)

@@ -1,0 +1,73 @@
+"""The alignment dynamics learner (ADL): visible sequence -> alignment weights -> imagined victim.
+
+Learning mode: a transport plan between the two real sequences is the target, and a GRU that sees only
+the visible one learns to predict it (the paper's Eqs. 6-12). Decoding mode: the predicted weights mix
+the visible states into a stand-in for the missing sequence (Eqs. 13 and 14). Chapter "The alignment
+dynamics learner". Sequences are (B, T, D) here, without the head.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import masks, transport
+from .config import MMAlignConfig
+from .recurrent import BidirectionalGRU
+
+
+class Fitter(nn.Module):
+    """A GRU over the visible sequence, a linear layer per step, a softmax over the window (Eq. 11)."""
+
+    def __init__(self, width: int, hidden: int, window: int, head: str) -> None:
+        super().__init__()
+        self.window, self.head = window, head
+        self.gru = BidirectionalGRU(width, hidden)
+        self.project = nn.Linear(2 * hidden, 2 * window + 1)
+
+    def forward(self, first: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, D), (B,) -> (B, T, 2W+1): row t says how the visible step t spreads over the victim's.
+
+        With the softmax head a row sums to 1 over the steps that exist, as the rows of l * plan do.
+        """
+        scores = self.project(self.gru(first, lengths))  # (B, T, 2W+1)
+        if self.head == "linear":
+            return scores
+        if self.head == "softmax_unmasked":  # as released: slots outside the sequence take mass, then are cut
+            return scores.softmax(2)
+        real = masks.real_steps(lengths, first.shape[1])
+        open_ = masks.open_band(real, self.window)
+        return scores.masked_fill(~open_ & real[:, :, None], -torch.inf).softmax(2) * open_
+
+
+class AlignmentDynamics(nn.Module):
+    """Solver, fitter and imputation, with the options of the released code."""
+
+    def __init__(self, config: MMAlignConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.fitter = Fitter(config.width, config.fitter_width, config.window, config.fitter_head)
+
+    def target(self, first: Tensor, second: Tensor, lengths: Tensor) -> Tensor:
+        """l times the transport plan, so that its rows and columns sum to 1. (B, T, 2W+1), no gradient."""
+        config = self.config
+        if config.solver == "official":
+            directions = [F.normalize(states.detach(), dim=2) for states in (first, second)]
+            cost = 1 - directions[0] @ directions[1].transpose(1, 2)
+            return transport.official(cost, lengths, config.window, config.mu, config.barrier)
+        plan = transport.align(first, second, lengths, config.window, config.mu, config.tol, config.max_sweeps)
+        return plan.band * lengths[:, None, None]
+
+    def imagine(self, weights: Tensor, first: Tensor, real: Tensor) -> Tensor:
+        """Mix visible steps into the steps of the missing sequence (Eq. 13). (B, T, D)
+
+        weights: (B, T, 2W+1) rows are visible steps, as the plan's are; first: (B, T, D); real: (B, T).
+        """
+        config = self.config
+        inside = masks.open_band(real, config.window)
+        mixing = masks.to_dense(weights * inside)  # (B, T, T), visible by victim
+        if config.impute_orientation == "transposed":
+            # z_j = sum over i of A_ij z_i sums over the first index. The released code sums over the second.
+            mixing = mixing.transpose(1, 2)
+        if config.impute_norm == "column":
+            mixing = mixing / mixing.sum(2, keepdim=True).masked_fill(~real[:, :, None], 1)
+        return mixing @ first

@@ -1,0 +1,71 @@
+"""One modality's features -> a sequence of hidden states with a head in front."""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import masks
+
+
+class Standardise(nn.Module):
+    """Features in standard deviations of the training data, cut at a few of them; padding becomes 0."""
+
+    def __init__(self, features: int, cut: float) -> None:
+        super().__init__()
+        self.cut = cut
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+
+    def learn(self, values: Tensor) -> None:
+        """Take mean and spread from (N, D) real steps of samples that may be seen."""
+        self.mean.copy_(values.mean(0))
+        spread = values.std(0, correction=0)
+        self.spread.copy_(torch.where(spread > 1e-6 * values.abs().amax(0).clamp(min=1e-6), spread, 1))
+
+    def forward(self, features: Tensor, real: Tensor) -> Tensor:
+        """(B, T, D), (B, T) -> (B, T, D)"""
+        scaled = ((features - self.mean) / self.spread).clamp(-self.cut, self.cut)
+        return scaled.masked_fill(~real[:, :, None], 0)  # also what padding holds: anything, even NaN
+
+
+@lru_cache(maxsize=64)
+def sinusoidal_positions(steps: int, width: int, device: torch.device) -> Tensor:
+    """(T, D): sine and cosine waves of falling frequency (Vaswani et al. 2017, section 3.5)."""
+    place = torch.arange(steps, device=device)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
+    return torch.stack([(place * rate).sin(), (place * rate).cos()], dim=2).flatten(1)
+
+
+class Embed(nn.Module):
+    """Features -> scaled embeddings with positions, a [CLS] head prepended (MulT, arXiv 1906.00295)."""
+
+    def __init__(self, features: int, width: int, kernel: int, positional: str, cls: str, cut: float) -> None:
+        super().__init__()
+        self.standardise = Standardise(features, cut)
+        self.project = nn.Conv1d(features, width, kernel, padding=kernel // 2, bias=False)
+        self.width, self.positional = width, positional
+        self.cls = nn.Parameter(torch.randn(width) / math.sqrt(width)) if cls == "learned" else None
+
+    def head(self) -> Tensor:
+        """(D,) the embedding of [CLS], position 0 included."""
+        cls = self.cls if self.cls is not None else torch.zeros_like(self.project.weight[:, 0, 0])
+        return self._place(cls[None, None])[0, 0]
+
+    def _place(self, states: Tensor) -> Tensor:
+        if self.positional == "none":
+            return states
+        return math.sqrt(self.width) * states + sinusoidal_positions(states.shape[1], self.width, states.device)
+
+    def forward(self, features: Tensor, real: Tensor) -> Tensor:
+        """(B, T, D_m), (B, T) -> (B, T+1, D)"""
+        clean = self.standardise(features, real)
+        states = self.project(clean.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
+        if self.cls is None:
+            # The released code prepends the zeros to the features; without a bias that is the same here.
+            states = F.pad(states, (0, 0, 1, 0))
+        else:
+            states = torch.cat([self.cls.expand(len(states), 1, -1), states], dim=1)
+        return self._place(states) * masks.with_head(real)[:, :, None]

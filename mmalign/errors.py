@@ -1,0 +1,60 @@
+"""The one error that is the reader's to mend, and the checks that raise it."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class InputError(ValueError):
+    """Something given from outside is wrong: a name, a value, a file.
+
+    The message is one line that says what was found and what was expected. The command line prints
+    it and exits with status 2; anything else that escapes is a defect of ours.
+    """
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    expected: str
+    holds: Callable[[object], bool]
+
+
+def whole(least: int) -> Rule:
+    """A whole number of at least `least`."""
+    return Rule(f"a whole number of at least {least}", lambda value: type(value) is int and value >= least)
+
+
+def number(expected: str, holds: Callable[[float], bool]) -> Rule:
+    """A finite number that `holds`."""
+    return Rule(expected, lambda value: type(value) in (int, float) and math.isfinite(value) and holds(value))
+
+
+ABOVE_0 = number("a number above 0", lambda value: value > 0)
+AT_LEAST_0 = number("a number of at least 0", lambda value: value >= 0)
+SHARE = number("a share in (0, 1]", lambda value: 0 < value <= 1)
+SHARE_OR_0 = number("a share in [0, 1]", lambda value: 0 <= value <= 1)
+BELOW_1 = number("a share in [0, 1)", lambda value: 0 <= value < 1)
+
+
+def check(name: str, value: object, rule: Rule) -> None:
+    """Raise `InputError` unless `value` obeys `rule`.
+
+    >>> check("width", 0, whole(1))
+    Traceback (most recent call last):
+    mmalign.errors.InputError: width must be a whole number of at least 1, found 0
+    """
+    if not rule.holds(value):
+        raise InputError(f"{name} must be {rule.expected}, found {value!r}")
+
+
+def check_fields(config: object, **rules: Rule) -> None:
+    """`check` some fields of a configuration."""
+    for name, rule in rules.items():
+        check(name, getattr(config, name), rule)
+
+
+def one_of(what: str, found: object, known: object) -> None:
+    """Raise `InputError` unless `found` is among `known`."""
+    if found not in known:
+        raise InputError(f"unknown {what} {found!r}; known: {', '.join(map(str, known))}")

@@ -1,0 +1,112 @@
+"""One experiment: what decides it, how it is run, the record it leaves."""
+
+import hashlib
+import json
+import math
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from .data import make_splits
+from .errors import InputError, check, one_of, whole
+from .files import write_whole
+from .registry import DATASETS, SYSTEMS, read
+from .training import evaluate, fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that a user says of one run."""
+
+    system: str
+    dataset: str = "smartwatch"
+    pair: tuple[str, str] | None = None  # (visible, victim)
+    survival: float = 0.5
+    setting: str = "A"
+    seed: int = 0
+    labelled: float = 1.0
+    model: dict[str, object] = field(default_factory=dict)  # changes to the system's configuration
+    train: dict[str, object] = field(default_factory=dict)  # changes to the training's
+    data: dict[str, object] = field(default_factory=dict)  # the data set's own options
+    device: str = "cpu"
+    threads: int | None = None  # of torch; None leaves them as they are
+
+    def __post_init__(self) -> None:
+        one_of("system", self.system, tuple(SYSTEMS))
+        one_of("dataset", self.dataset, tuple(DATASETS))
+        one_of("device", self.device, ("cpu", "cuda"))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device cuda was asked for, but torch finds none here")
+        if self.threads is not None:
+            check("threads", self.threads, whole(1))
+
+
+def run(experiment: Experiment, data_dir: str | Path | None = None, progress: bool | None = None) -> dict[str, object]:
+    """Train, select on validation, test once. The record holds what the README's table lists.
+
+    Raises:
+        ValueError: something in the experiment or in the files does not fit.
+    """
+    entry = SYSTEMS[experiment.system]
+    pair = experiment.pair or DATASETS[experiment.dataset].pair
+    config = entry.configure(**experiment.model)
+    training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
+    if experiment.threads:
+        torch.set_num_threads(experiment.threads)
+    source = read(experiment.dataset, pair, data_dir, **experiment.data)
+    asked = (experiment.survival, experiment.setting, experiment.seed, experiment.labelled)
+    data = make_splits(source, pair, *asked)
+    if entry.kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
+        data = make_splits(source, pair, 1.0, "B", experiment.seed, experiment.labelled)
+
+    model = entry.kind.from_data(data, config, seed=training.seed).to(experiment.device)
+    history = fit(model, data, training, progress)
+    metrics = history.official or evaluate(model, data.test)
+    return {
+        "system": experiment.system,
+        "dataset": experiment.dataset,
+        "pair": ":".join(pair),
+        "survival": float(experiment.survival),
+        "setting": experiment.setting,
+        "seed": experiment.seed,
+        "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
+        "labelled": float(experiment.labelled),
+        "best_epoch": history.best_epoch,
+        "epochs": len(history.rows),
+        "train_seconds": history.train_seconds,
+        "seconds_per_epoch": history.train_seconds / len(history.rows),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "config": {
+            "model": asdict(config),
+            "train": asdict(training),
+            "data": {**experiment.data, "digest": source.digest},
+            "device": experiment.device,
+            "threads": torch.get_num_threads(),
+        },
+        "versions": {
+            "mmalign": version("mmalign"),
+            "torch": torch.__version__,
+            "numpy": version("numpy"),
+            "python": platform.python_version(),
+        },
+    }
+
+
+# What a record says of how the run went, as against what decided it.
+_OUTCOME = ("metrics", "best_epoch", "epochs", "train_seconds", "seconds_per_epoch", "parameters")
+
+
+def name_of(record: dict[str, object]) -> str:
+    """The file name of a record: a hash of everything in it that decides the result."""
+    decides = {key: value for key, value in record.items() if key not in _OUTCOME}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20] + ".json"
+
+
+def store(record: dict[str, object], folder: str | Path) -> Path:
+    """Write a record to its file in `folder`, whole or not at all."""
+    path = Path(folder) / name_of(record)
+    write_whole(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    return path

@@ -1,0 +1,89 @@
+"""What every system shares that stands something in for the victim: two paths and the loop over both.
+
+A subclass says what it imagines. This is also the loop of `copy` and `zero-fill`, and the frame of
+Algorithm 1 of the paper without its alignment.
+"""
+
+from abc import abstractmethod
+from functools import partial
+
+from torch import Tensor
+
+from . import losses
+from .batch import Batch, DataSpec
+from .config import FillConfig
+from .mult import Backbone
+from .system import Stage, Step, System, by_presence
+
+
+def temperature(config: FillConfig, epoch: int, epochs: int) -> float:
+    """tau of Eq. 16, falling geometrically from the first epoch to the last (the schedule is ours).
+
+    >>> [round(temperature(FillConfig(), epoch, 3), 3) for epoch in range(3)]
+    [1.0, 0.316, 0.1]
+    """
+    done = epoch / max(epochs - 1, 1)
+    return config.tau_start * (config.tau_end / config.tau_start) ** done
+
+
+class Imputing(System):
+    """Real pairs go through the backbone as they are; where the victim is absent, `imagine` stands in."""
+
+    config_type = FillConfig
+
+    def __init__(self, spec: DataSpec, config: FillConfig) -> None:
+        super().__init__(spec, config)
+        self.warmup = config.warmup
+        self.backbone = Backbone(spec, config)
+
+    @abstractmethod
+    def imagine(self, first: Tensor, batch: Batch) -> Tensor:
+        """(B, T+1, D) hidden visible states -> (B, T+1, D) stand-in for the victim's, head first."""
+
+    def stages(self, epoch: int, epochs: int) -> list[Stage]:
+        """Warm-up on complete samples; then complete and missing ones in turn."""
+        loss = partial(self.complete_loss, temperature(self.config, epoch, epochs))
+        task = Stage("complete", (Step("task", loss),))
+        if epoch < self.warmup:
+            return [task]
+        return [task, Stage("missing", (Step("denoise", self.missing_loss),))]
+
+    def complete_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
+        """Task and contrastive loss of complete samples (Algorithm 1, lines 2-5 and 12-13)."""
+        return self.pair_loss(tau, self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch)
+
+    def pair_loss(self, tau: float, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The same from the two hidden sequences, (B, T+1, D) each."""
+        parts = {"task": self.backbone.task_loss(self.backbone.read(first, second, batch.real), batch.labels)}
+        if self.config.lambda_con:
+            score = losses.contrastive(first[:, 0], second[:, 0], tau, self.config.contrastive)
+            parts["contrast"] = self.config.lambda_con * score
+        return parts
+
+    def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Task loss on imputed pairs (Algorithm 1, lines 15-17)."""
+        return {"task": self.backbone.task_loss(self.predict_missing(batch), batch.labels)}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """(B,) scores in the units of the labels, or (B, K) logits; absent victims are imagined."""
+        return by_presence(batch, self.predict_complete, self.predict_missing)
+
+    def predict_complete(self, batch: Batch) -> Tensor:
+        """Predict from both modalities; every victim must be present."""
+        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
+
+    def predict_missing(self, batch: Batch) -> Tensor:
+        """Predict from the visible modality alone; the victim is not read, present or not."""
+        first = self.backbone.encode(batch, 0)
+        return self.backbone.read(first, self.imagine(first, batch), batch.real)
+
+    def impute(self, batch: Batch) -> Tensor:
+        """(B, T+1, D): what the missing sequence is imagined to be, head first (Eqs. 13 and 14).
+
+        Hidden states of the backbone, not raw features: these systems never generate those.
+        """
+        return self.imagine(self.backbone.encode(batch, 0), batch)
+
+    def victim_head(self, like: Tensor) -> Tensor:
+        """(B, 1, D) the embedding of the victim's [CLS], in front of whatever is imagined (Eq. 14)."""
+        return self.backbone.embed[1].head().expand(len(like), 1, -1)

@@ -1,0 +1,116 @@
+"""MM-Align: the backbone and the alignment dynamics learner, composed. A newcomer's first file.
+
+Han, Chen, Kan, Poria: MM-Align, EMNLP 2022, arXiv 2210.12798.
+"""
+
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import losses
+from .batch import Batch, DataSpec
+from .config import MMAlignConfig
+from .dynamics import AlignmentDynamics
+from .imputing import Imputing, temperature
+from .system import Stage, Step
+
+
+class MMAlign(Imputing):
+    """The paper's method.
+
+    >>> import mmalign
+    >>> data = mmalign.load("planted", survival=0.5, setting="A", seed=0)
+    >>> model = mmalign.MMAlign.from_data(data, mmalign.MMAlignConfig(window=4, mu=0.2))
+    >>> batch = data.valid.batch
+    >>> model.predict(batch).shape == batch.labels.shape, model.impute(batch).shape[1] - batch.visible.shape[1]
+    (True, 1)
+    """
+
+    config_type = MMAlignConfig
+
+    def __init__(self, spec: DataSpec, config: MMAlignConfig) -> None:
+        super().__init__(spec, config)
+        self.dynamics = AlignmentDynamics(config)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"backbone": [*self.backbone.parameters()], "dynamics": [*self.dynamics.parameters()]}
+
+    def stages(self, epoch: int, epochs: int) -> list[Stage]:
+        """Algorithm 1: warm-up on complete samples; then the merged loop, then the missing samples."""
+        complete, *missing = super().stages(epoch, epochs)
+        if not missing or not self.config.fitting_loss:  # lines 1-6, or ablation 2
+            return [complete, *missing]
+        fit = Step("fit", self.fitting_loss, ("dynamics",))
+        if not self.config.merged_loop:  # ablation 3
+            return [Stage("complete", (fit,)), complete, *missing]
+        if self.config.encoder_dropout:  # the two losses need hidden states of their own, as released
+            return [Stage("complete", (fit, *complete.steps)), *missing]
+        tau = temperature(self.config, epoch, epochs)
+        merged = Step("task", partial(self.merged_loss, tau), ("backbone", "dynamics"))
+        return [Stage("complete", (merged,)), *missing]
+
+    def merged_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
+        """Both losses of a complete batch from one encoding (Algorithm 1, lines 8-14).
+
+        The two share no parameters, so that one pass does what one after the other would: the fitting
+        loss sees detached states and moves the fitter only; the task never uses the fitter here.
+        """
+        first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+        return self.pair_loss(tau, first, second, batch) | self._fitting(first.detach(), second.detach(), batch)
+
+    def fitting_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """How far the fitter is from the transport plan (Eq. 12; Algorithm 1, lines 9-11)."""
+        with torch.no_grad(), _dropout(self.backbone, on=self.config.target_dropout):
+            first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+        return self._fitting(first, second, batch)
+
+    def _fitting(self, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
+        first, second = self.aligned_steps(first), self.aligned_steps(second)
+        target = self.dynamics.target(first, second, batch.lengths)
+        weights = self.dynamics.fitter(first, batch.lengths)
+        return {"fit": losses.fitting(weights, target, batch.real, self.config.fit_reduction)}
+
+    def imagine(self, first: Tensor, batch: Batch) -> Tensor:
+        """(B, T+1, D) visible states -> (B, T+1, D) imagined victim states (decoding mode).
+
+        Gradient flows through the visible states. The fitter's own parameters stand still, because the
+        step that calls this moves the backbone only.
+        """
+        steps = self.aligned_steps(first)
+        weights = self.dynamics.fitter(steps, batch.lengths)
+        if self.config.decode_stopgrad:
+            weights = weights.detach()
+        imagined = self.dynamics.imagine(weights, steps, batch.real)
+        if self.config.ot_positions == "steps":
+            return torch.cat([self.victim_head(first), imagined], dim=1)
+        imagined = F.pad(imagined, (0, 0, 0, 1))  # as released: places 0..l-1, and nothing for the last step
+        if self.config.impute_head == "mixture":
+            return imagined
+        return torch.cat([self.victim_head(first), imagined[:, 1:]], dim=1)
+
+    def alignment(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): the fitter's alignment weights, read from the visible sequence alone."""
+        return self.dynamics.fitter(self.aligned_steps(self.backbone.encode(batch, 0)), batch.lengths)
+
+    def transport_target(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples."""
+        first, second = (self.aligned_steps(self.backbone.encode(batch, place)) for place in range(2))
+        return self.dynamics.target(first, second, batch.lengths)
+
+    def aligned_steps(self, states: Tensor) -> Tensor:
+        """(B, T+1, D) -> (B, T, D): the steps that transport sees; the head is not one of them."""
+        return states[:, :-1] if self.config.ot_positions == "official" else states[:, 1:]
+
+
+@contextmanager
+def _dropout(module: nn.Module, on: bool):
+    """Compute with dropout only if `on` says so, then go back to the mode of before."""
+    before = module.training
+    module.train(on and before)
+    try:
+        yield
+    finally:
+        module.train(before)

@@ -1,0 +1,192 @@
+"""The cross-modal attention backbone (MulT, arXiv 1906.00295; chapter "The backbone").
+
+What every system shares: an encoder per modality, fusion in both directions, a two-layer head.
+Hidden sequences are (B, T+1, D), the [CLS] head in front; `real` is (B, T+1) here, the head included.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import losses, masks
+from .batch import Batch, DataSpec
+from .config import BackboneConfig
+from .encoders import Embed
+
+
+class Attention(nn.Module):
+    """Multi-head attention of a target sequence to a source sequence (Eq. 1)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def _split(self, target: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, heads, T, D/heads), keys and values (B, heads, S, D/heads)."""
+        query = self.query(target).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        key, value = self.key_value(source).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        """(B, T, D), (B, S, D), (B, S) -> (B, T, D)"""
+        read = F.scaled_dot_product_attention(*self._split(target, source), attn_mask=real[:, None, None, :])
+        return self.out(read.transpose(1, 2).flatten(2))
+
+    def weights(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        """(B, heads, T, S): where each target step looks. Rows sum to 1 and are 0 on padding."""
+        query, key, _ = self._split(target, source)
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+        return scores.masked_fill(~real[:, None, None, :], -torch.inf).softmax(3)
+
+
+class CrossBlock(nn.Module):
+    """MulT's pre-norm block: the target reads the source, then a feed-forward net (Eqs. 2 and 3).
+
+    Queries, keys and values share one LayerNorm, as in MulT.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_in, self.norm_mid = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend = Attention(width, heads)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        target = target + self.drop(self.attend(self.norm_in(target), self.norm_in(source), real))
+        return target + self.drop(self.feed(self.norm_mid(target)))
+
+
+class CrossStack(nn.Module):
+    """Some blocks that all read the same source, then a LayerNorm. With source = target: an encoder."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        """(B, T+1, D), (B, S+1, D), (B, S+1) -> (B, T+1, D)"""
+        for block in self.blocks:
+            target = block(target, source, real)
+        return self.norm(target)
+
+    @torch.no_grad()
+    def maps(self, target: Tensor, source: Tensor, real: Tensor) -> list[Tensor]:
+        """The attention weights (B, heads, T+1, S+1) of each block, to look at."""
+        maps = []
+        for block in self.blocks:
+            maps.append(block.attend.weights(block.norm_in(target), block.norm_in(source), real))
+            target = block(target, source, real)
+        return maps
+
+
+class OfficialEncoder(nn.Module):
+    """The released code's encoder: PyTorch's post-norm layer, feed-forward of width D."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, heads, width, dropout, "gelu", batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        return self.layers(target, src_key_padding_mask=~real)
+
+
+class OfficialFusion(nn.Module):
+    """The released code's fusion: PyTorch's decoder layer, a self-attention before the cross-attention."""
+
+    def __init__(self, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        layer = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.1, batch_first=True)
+        self.layers = nn.TransformerDecoder(layer, layers)
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        same = real if source.shape[1] == target.shape[1] else None
+        return self.layers(
+            target, source, tgt_key_padding_mask=None if same is None else ~same, memory_key_padding_mask=~real
+        )
+
+
+class Backbone(nn.Module):
+    """Encoders E_m, fusion F and head g of one pair of modalities."""
+
+    def __init__(self, spec: DataSpec, config: BackboneConfig, encoders: int = 2) -> None:
+        super().__init__()
+        self.spec = spec
+        width, heads, dropout = config.width, config.heads, config.dropout
+        self.embed = nn.ModuleList(
+            Embed(features, width, config.kernel, config.positional, config.cls, config.clip_features)
+            for features in spec.widths[:encoders]
+        )
+        if config.backbone == "official":
+            self.encoders = nn.ModuleList(
+                OfficialEncoder(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
+            )
+            self.fusion = nn.ModuleList(OfficialFusion(width, heads, config.fusion_layers) for _ in range(2))
+        else:
+            self.encoders = nn.ModuleList(
+                CrossStack(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
+            )
+            self.fusion = nn.ModuleList(CrossStack(width, heads, config.fusion_layers, dropout) for _ in range(2))
+        self.head = _head(2 * width, width, spec, config)
+        self.register_buffer("label_mean", torch.zeros(()))
+        self.register_buffer("label_spread", torch.ones(()))
+
+    def learn_scales(self, samples: Batch) -> None:
+        """Take the scales of features and labels from training samples, and only from what is shown."""
+        for place, embed in enumerate(self.embed):
+            shown = samples.real & samples.present[:, place, None]
+            embed.standardise.learn(samples.features[place][shown])
+        if self.spec.task == "regression":
+            labels = samples.labels[samples.labelled]
+            self.label_mean.copy_(labels.mean())
+            spread = labels.std(correction=0)
+            self.label_spread.copy_(spread if spread > 0 else torch.ones(()))
+
+    def encode(self, batch: Batch, place: int) -> Tensor:
+        """One modality of the samples, 0 the visible, 1 the victim. (B, T+1, D)"""
+        real = masks.with_head(batch.real)
+        states = self.embed[place](batch.features[place], batch.real)
+        return self.encoders[place](states, states, real)
+
+    def read(self, first: Tensor, second: Tensor, real: Tensor) -> Tensor:
+        """Fuse two hidden sequences both ways and read the two heads (Eq. 4). (B,) or (B, K)
+
+        first, second: (B, T+1, D); real: (B, T) bool.
+        """
+        real = masks.with_head(real)
+        forward = self.fusion[0](first, second, real)[:, 0]  # z12: the first reads the second
+        backward = self.fusion[1](second, first, real)[:, 0]
+        return self.answer(torch.cat([forward, backward], dim=1))
+
+    def answer(self, vector: Tensor) -> Tensor:
+        """(B, 2D) -> (B,) in the units of the labels, or (B, K) logits."""
+        out = self.head(vector)
+        return out if self.spec.task == "classification" else self.label_mean + self.label_spread * out[:, 0]
+
+    def task_loss(self, prediction: Tensor, labels: Tensor) -> Tensor:
+        """The task loss in units of the training labels' spread, so that its weight beside other losses
+        does not depend on the labels' unit. ()"""
+        if self.spec.task == "classification":
+            return losses.task(prediction, labels)
+        return losses.task(prediction / self.label_spread, labels / self.label_spread)
+
+
+def _head(features: int, width: int, spec: DataSpec, config: BackboneConfig) -> nn.Sequential:
+    if config.head == "two-layer":
+        return nn.Sequential(
+            nn.Linear(features, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, spec.outputs)
+        )
+    if spec.task == "classification":
+        return nn.Sequential(nn.Linear(features, features), nn.Tanh(), nn.Linear(features, spec.outputs))
+    # Three linear layers, nothing bent between the last two, as released.
+    return nn.Sequential(
+        nn.Linear(features, features), nn.Tanh(), nn.Linear(features, width),
+        nn.Dropout(config.dropout), nn.Linear(width, 1),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""SYSTEMS and DATASETS: the only file that knows all the names."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import baselines
+from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, TrainConfig, settings
+from .data import Source, Splits, arrays, hdf5, make_splits, planted, smartwatch
+from .errors import one_of
+from .model import MMAlign
+from .system import System
+
+
+@dataclass(frozen=True)
+class SystemEntry:
+    """A system's name stands for a class and the settings that differ from its defaults."""
+
+    kind: type[System]
+    about: str
+    model: dict[str, object] = field(default_factory=dict)
+    train: dict[str, object] = field(default_factory=dict)
+
+    def configure(self, **changes: object) -> BackboneConfig:
+        """The configuration of its model, with changes."""
+        return settings(self.kind.config_type, self.model, **changes)
+
+    def configure_training(self, **changes: object) -> TrainConfig:
+        """The configuration of its training, with changes."""
+        return settings(TrainConfig, self.train, **changes)
+
+
+SYSTEMS = {
+    "single": SystemEntry(baselines.Single, "lower bound: the visible modality alone"),
+    "double": SystemEntry(baselines.Double, "upper bound: both modalities, always"),
+    "zero-fill": SystemEntry(baselines.ZeroFill, "zeros stand in for the victim"),
+    "copy": SystemEntry(baselines.Copy, "the visible sequence stands in for the victim"),
+    "mm-align": SystemEntry(MMAlign, "the paper's method"),
+    "mm-align-official": SystemEntry(
+        MMAlign, "the same with every departure of its released code", OFFICIAL_MODEL, OFFICIAL_TRAIN
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set's name stands for a reader and the pair that is used when none is given."""
+
+    read: Callable[[Path, tuple[str, ...], dict[str, object]], Source]  # of its folder, a pair, its options
+    pair: tuple[str, str]
+    about: str
+    folder: str | None = None  # in the data folder; None where nothing is read from there
+    others: tuple[str, ...] = ()  # modalities beside those of the pair
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.pair + self.others
+
+
+def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, object]:
+    """The options of a data set, or an error that names the first unknown one."""
+    for option in options:
+        one_of(f"option of {dataset}", option, known)
+    return options
+
+
+def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    return smartwatch.read(**_known("smartwatch", options))
+
+
+def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    return planted.read(**options)
+
+
+def _ict_mmmo(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    return hdf5.read_ict_mmmo(folder, pair, **_known("ict-mmmo", options))
+
+
+def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    return arrays.read(folder, **_known("arrays", options, "task"))
+
+
+DATASETS = {
+    "smartwatch": DatasetEntry(_smartwatch, ("acc", "gyro"), "7 shoulder exercises seen by a watch; embedded"),
+    "planted": DatasetEntry(_planted, ("first", "second"), "generated, true alignment known; embedded"),
+    "ict-mmmo": DatasetEntry(
+        _ict_mmmo, ("audio", "video"), "online movie reviews, one sentiment score each", "ict_mmmo", ("text",)
+    ),
+    "arrays": DatasetEntry(_arrays, ("visible", "victim"), "your own arrays", "arrays.npz"),
+}
+
+
+def data_folder(given: str | Path | None = None) -> Path:
+    """Where data sets lie: `given`, else MMALIGN_DATA, else the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmalign"
+    return Path(given or os.environ.get("MMALIGN_DATA") or cache)
+
+
+def read(
+    name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, **options: object
+) -> Source:
+    """Read a data set, checked but not yet split. Options are the data set's own (`planted`: its knobs)."""
+    one_of("dataset", name, tuple(DATASETS))
+    entry = DATASETS[name]
+    pair = entry.pair if pair is None else tuple(pair)
+    for modality in pair:
+        one_of(f"modality of {name}", modality, entry.modalities)
+    return entry.read(data_folder(data_dir) / (entry.folder or ""), pair, options)
+
+
+def load(
+    name: str,
+    pair: tuple[str, str] | None = None,
+    survival: float = 1.0,
+    setting: str = "A",
+    seed: int = 0,
+    labelled: float = 1.0,
+    data_dir: str | Path | None = None,
+    **options: object,
+) -> Splits:
+    """A data set, split, with the victims that nobody may see hidden behind NaN.
+
+    Args:
+        name: smartwatch, planted, ict-mmmo or arrays.
+        pair: (visible, victim).
+        survival: p in (0, 1], the share of samples whose victim is present.
+        setting: "A", no victim in validation and test; "B", there with the training rate.
+        seed: draws the split (or, where the data set comes split, only the pattern of absence).
+        labelled: share of training samples whose label is shown.
+        data_dir: where files are looked for; MMALIGN_DATA or the cache folder by default.
+        options: the data set's own.
+
+    Raises:
+        ValueError: a name, a value or a file does not fit; the message says which.
+
+    >>> data = load("planted", survival=0.5, setting="A", seed=0)
+    >>> len(data.train.complete), len(data.train.missing), len(data.test.complete)
+    (300, 300, 0)
+    """
+    one_of("dataset", name, tuple(DATASETS))
+    pair = DATASETS[name].pair if pair is None else tuple(pair)
+    return make_splits(read(name, pair, data_dir, **options), pair, survival, setting, seed, labelled)
+
+
+def from_arrays(
+    visible: object,
+    victim: object,
+    labels: object,
+    lengths: object = None,
+    missing: object = None,
+    task: str = "regression",
+    seed: int = 0,
+    groups: object = None,
+) -> Splits:
+    """Your own data, split 3:1:1 into training, validation and test.
+
+    Args:
+        visible: (N, T, D1) numbers; what lies beyond a sample's length is not read.
+        victim: (N, T, D2) numbers; a sample that is NaN throughout is missing.
+        labels: (N,) numbers, or classes under any names.
+        lengths: (N,) true lengths; all T by default.
+        missing: (N,) bool, True where the victim is to count as missing.
+        task: "regression" or "classification".
+        seed: draws the split; 0 to 4 are five folds.
+        groups: (N,) samples of one group (a person, a recording) stay on one side.
+
+    Raises:
+        ValueError: shapes disagree, or a value is not finite; the message says where.
+
+    >>> import torch
+    >>> data = from_arrays(torch.rand(50, 8, 3), torch.rand(50, 8, 2), torch.rand(50))
+    >>> len(data.train), len(data.valid), len(data.test)
+    (30, 10, 10)
+    """
+    source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, task)
+    return make_splits(source, ("visible", "victim"), survival=1.0, setting="B", seed=seed)

@@ -1,0 +1,136 @@
+"""What a trainable thing promises, so that one loop trains them all and one test visits them all."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .batch import Batch, DataSpec
+from .config import BackboneConfig
+from .errors import InputError
+from .files import write_whole
+
+
+class Step(NamedTuple):
+    """What is done with one batch: which loss moves which parameters."""
+
+    name: str  # "task", "fit", "denoise"
+    loss: Callable[[Batch], dict[str, Tensor]]  # named parts, each (); their sum is minimised
+    moves: tuple[str, ...] = ("backbone",)  # keys of `System.groups`; everything else is frozen
+
+
+class Stage(NamedTuple):
+    """One pass over one part of the training data; every batch goes through every step in turn."""
+
+    split: str  # "complete", "missing" or "all"
+    steps: tuple[Step, ...]
+
+
+@contextmanager
+def seeded(seed: int):
+    """Random numbers of torch from `seed` inside, undisturbed outside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class System(nn.Module):
+    """A model with its own way of training. `mmalign.fit` and `mmalign.evaluate` take any of them."""
+
+    config_type: ClassVar[type[BackboneConfig]]
+    warmup: int = 0  # epochs that only prepare; none of them can be chosen as the best
+    needs_every_victim: ClassVar[bool] = False  # True: works only where no victim is absent
+
+    def __init__(self, spec: DataSpec, config: BackboneConfig) -> None:
+        super().__init__()
+        self.spec, self.config = spec, config
+
+    # ---- what each system says ----------------------------------------------------------------------
+
+    @abstractmethod
+    def stages(self, epoch: int, epochs: int) -> list[Stage]:
+        """What epoch number `epoch` (from 0) of `epochs` consists of."""
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> Tensor:
+        """(B,) scores in the units of the labels, or (B, K) logits."""
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each optimiser."""
+        return {"backbone": [*self.parameters()]}
+
+    def learn_scales(self, samples: Batch) -> None:
+        """Take the scales of features and labels from the training samples."""
+        self.backbone.learn_scales(samples)
+
+    # ---- what all of them can do --------------------------------------------------------------------
+
+    @classmethod
+    def from_data(cls, data: "Splits", config: BackboneConfig | None = None, *, seed: int = 0) -> Self:  # noqa: F821
+        """A new model for `data`: its widths, its task, the scales of its training samples.
+
+        Raises:
+            ValueError: this system needs every victim, and `data` lacks some.
+        """
+        if cls.needs_every_victim and not data.train.batch.complete.all():
+            raise InputError(
+                f"{cls.__name__} needs the victim of every sample: load the data with survival=1, setting='B'"
+            )
+        with seeded(seed):
+            model = cls(data.spec, config or cls.config_type())
+        model.learn_scales(data.train.batch)
+        return model
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, scales and configuration to one safetensors file, whole or not at all.
+
+        Raises:
+            ValueError: the place cannot be written.
+        """
+        about = {"system": type(self).__name__, "spec": asdict(self.spec), "config": asdict(self.config)}
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        write_whole(path, save(tensors, {"mmalign": json.dumps(about)}))
+
+    @classmethod
+    def restore(cls, path: str | Path) -> Self:
+        """The model that `save` wrote. Nothing in the file is run.
+
+        Raises:
+            ValueError: not such a file, or of another system.
+        """
+        try:
+            with safe_open(str(path), "pt") as file:
+                about = json.loads((file.metadata() or {}).get("mmalign", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file}
+        except (OSError, SafetensorError, ValueError) as error:
+            raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
+        if about.get("system") != cls.__name__:
+            raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
+        try:
+            spec = {**about["spec"], **{name: tuple(about["spec"][name]) for name in ("modalities", "widths")}}
+            with seeded(0):
+                model = cls(DataSpec(**spec), cls.config_type(**about["config"]))
+            model.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise InputError(f"{path} does not fit {cls.__name__}: {str(error).splitlines()[0]}") from None
+        return model.eval()
+
+
+def by_presence(batch: Batch, complete: Callable[[Batch], Tensor], missing: Callable[[Batch], Tensor]) -> Tensor:
+    """Predict each sample by the path it has the data for, and put the answers back in order."""
+    here = batch.complete
+    if here.all():
+        return complete(batch)
+    if not here.any():
+        return missing(batch)
+    answers = torch.cat([complete(batch.rows(here)), missing(batch.rows(~here))])
+    order = torch.cat([here.nonzero()[:, 0], (~here).nonzero()[:, 0]])
+    return answers[order.argsort()]

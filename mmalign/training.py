@@ -1,0 +1,168 @@
+"""The one loop that trains every system, and the one way to measure it. A newcomer's second file."""
+
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from . import losses, metrics
+from .config import TrainConfig
+from .data import Split, Splits
+from .errors import InputError
+from .system import Step, System, seeded
+
+
+@dataclass
+class History:
+    """What happened, epoch by epoch."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)  # one an epoch: losses, validation, seconds
+    best_epoch: int = -1  # from 0
+    steps: int = 0  # optimiser steps taken
+    official: dict[str, float] | None = None  # metrics as the released code would report them
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds in training steps; validation is not counted."""
+        return sum(row["seconds"] for row in self.rows)
+
+    def column(self, name: str) -> list[float]:
+        """One quantity over the epochs, NaN where it was not measured.
+
+        >>> History(rows=[{"task/task": 2.0}, {}]).column("task/task")
+        [2.0, nan]
+        """
+        return [row.get(name, float("nan")) for row in self.rows]
+
+
+def fit(system: System, data: Splits, config: TrainConfig | None = None, progress: bool | None = None) -> History:
+    """Train `system`, then leave it with the weights that did best on validation.
+
+    The test split is sealed meanwhile.
+
+    Args:
+        system: any system built for `data`.
+        data: what `mmalign.load` or `mmalign.from_arrays` gave.
+        config: epochs, batch size, learning rate, seed.
+        progress: show a bar; by default where someone watches.
+
+    Raises:
+        ValueError: the epochs do not outlast the system's warm-up, or the data lack what it needs.
+    """
+    config = config or TrainConfig()
+    if config.epochs <= system.warmup:
+        raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
+    if system.needs_every_victim and not data.train.batch.complete.all():
+        raise InputError(f"{type(system).__name__} needs the victim of every sample: load the data with survival=1")
+    groups = system.groups()
+    device = next(system.parameters()).device
+    optimisers = {
+        name: torch.optim.Adam(group, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        for name, group in groups.items()
+    }
+    order = torch.Generator().manual_seed(config.seed)
+    history, best, best_weights, since = History(), float("inf"), {}, 0
+    hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
+    seal = data.test.sealed("it is read once, after training") if config.select == "validation" else nullcontext()
+    with seal, seeded(config.seed), tqdm(range(config.epochs), disable=hidden, unit="epoch") as bar:
+        for epoch in bar:
+            system.train()
+            sums, counts, started = {}, {}, time.perf_counter()
+            for stage in system.stages(epoch, config.epochs):
+                for batch in data.train.part(stage.split).batches(config.batch_size, order):
+                    batch = batch.to(device)
+                    for step in stage.steps:
+                        parts = _take_step(system, step, groups, optimisers, batch, config)
+                        history.steps += 1
+                        for name, value in parts.items():
+                            key = f"{step.name}/{name}"
+                            sums[key] = sums.get(key, 0.0) + value.detach() * len(batch)
+                            counts[key] = counts.get(key, 0) + len(batch)
+            row = {"epoch": epoch, "seconds": time.perf_counter() - started}
+            row |= {key: (sums[key] / counts[key]).item() for key in sums}
+            history.rows.append(row)
+            if epoch < system.warmup:  # a method that is still warming up is not yet itself
+                continue
+            row["valid_loss"], row["valid"] = validate(system, data.valid)
+            bar.set_postfix(valid_loss=f"{row['valid_loss']:.4f}")
+            if row["valid_loss"] < best:
+                best, since, history.best_epoch = row["valid_loss"], 0, epoch
+                best_weights = {name: value.clone() for name, value in system.state_dict().items()}
+                _official_selection(history, system, data, config)
+            else:
+                since += 1
+                if since >= config.patience:
+                    break
+    if history.best_epoch < 0:
+        raise RuntimeError(f"the validation loss was never finite: {history.column('valid_loss')}")
+    system.load_state_dict(best_weights)
+    system.eval()
+    return history
+
+
+def _take_step(
+    system: System,
+    step: Step,
+    groups: dict[str, list[nn.Parameter]],
+    optimisers: dict[str, torch.optim.Optimizer],
+    batch: object,
+    config: TrainConfig,
+) -> dict[str, Tensor]:
+    """One optimiser step on one batch; returns the parts of its loss."""
+    parts = step.loss(batch)
+    loss = sum(parts.values())
+    if config.clip_scope == "group":
+        system.zero_grad()
+        # Everything else is frozen, though gradient may pass through it.
+        loss.backward(inputs=[parameter for name in step.moves for parameter in groups[name]])
+        for name in step.moves:
+            nn.utils.clip_grad_norm_(groups[name], config.clip)
+    else:  # as released: the other optimiser's stale gradients count in the norm
+        for name in step.moves:
+            optimisers[name].zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([*system.parameters()], config.clip)
+    for name in step.moves:
+        optimisers[name].step()
+    return parts
+
+
+def _official_selection(history: History, system: System, data: Splits, config: TrainConfig) -> None:
+    """As released: report the test score of an epoch that is best on validation *and* on the test set."""
+    if config.select != "official":
+        return
+    score = evaluate(system, data.test)
+    key, sign = ("mae", 1) if "mae" in score else ("accuracy", -1)
+    if history.official is None or sign * score[key] < sign * history.official[key]:
+        history.official = score
+
+
+@torch.no_grad()
+def predictions(system: System, split: Split, batch_size: int = 256) -> tuple[Tensor, Tensor]:
+    """(N,) scores or (N, K) logits of every sample of a split, and its (N,) labels, on the CPU."""
+    system.eval()
+    device = next(system.parameters()).device
+    batches = [*split.batches(batch_size)]
+    answers = torch.cat([system.predict(batch.to(device)).cpu() for batch in batches])
+    return answers, torch.cat([batch.labels for batch in batches])
+
+
+def validate(system: System, split: Split) -> tuple[float, dict[str, float]]:
+    """The task loss averaged over samples, and the metrics."""
+    answers, labels = predictions(system, split)
+    return losses.task(answers, labels).item(), metrics.of_task(system.spec.task, answers, labels)
+
+
+def evaluate(system: System, split: Split) -> dict[str, float]:
+    """The metrics of a split: mae, acc2, f1 for a regression; accuracy, f1_macro, f1_weighted for classes.
+
+    Raises:
+        ValueError: this system needs every victim, and the split lacks some.
+    """
+    if system.needs_every_victim and not split.batch.complete.all():
+        raise InputError(f"{type(system).__name__} needs the victim of every sample: load with survival=1, setting='B'")
+    return metrics.of_task(system.spec.task, *predictions(system, split))

@@ -1,0 +1,265 @@
+"""Entropic optimal transport between two sequences of equal length, inside a window.
+
+Minimises <A, M> + mu * sum(A log A) over plans A whose rows and columns each spread mass 1 evenly
+over the real steps, with A[t, s] = 0 where |t - s| > W (the paper's Eqs. 6-10; chapters "Optimal
+transport" and "The window cost"). The window is an infinite barrier, so it is exact: whatever lies
+outside is never stored, let alone computed.
+
+All work is on the band, so that it grows with B * T * (2W+1), and safe at any mu: compiled on the CPU
+(`mmalign.compiled`), in the log domain in plain torch elsewhere. Inside, bands are (B, 2W+1, T), time last,
+so that each sweep reads memory in order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import masks
+from .errors import ABOVE_0, AT_LEAST_0, InputError, check, whole
+
+try:
+    from . import compiled
+except ImportError:  # without numba
+    compiled = None
+
+
+@dataclass(frozen=True)
+class TransportPlan:
+    """A batch of solved alignments. Read `gap` before trusting `band`."""
+
+    band: Tensor  # (B, T, 2W+1) mass from step t of x to step t+k-W of y; 0 where that is outside
+    cost: Tensor  # (B,) sum of mass * cost, in units of the cost
+    gap: Tensor  # (B,) largest relative error over both marginals, measured after the last sweep
+    sweeps: int  # row-and-column updates until the last sequence of the batch had converged
+
+    @cached_property
+    def mass(self) -> Tensor:
+        """(B, T, T) the same plan, dense, made when asked for."""
+        return masks.to_dense(self.band)
+
+
+@torch.no_grad()
+def align(
+    x: Tensor,
+    y: Tensor,
+    lengths: Tensor | Sequence[int] | None = None,
+    window: int | None = 4,
+    mu: float = 0.2,
+    tol: float = 1e-3,
+    max_sweeps: int = 400,
+) -> TransportPlan:
+    """Align two batches of sequences by the cost 1 - cos(x_t, y_s) (the paper's Eq. 7).
+
+    Args:
+        x: (B, T, D) float32 or float64.
+        y: (B, T, D) like x. A step of zeros is at cost 1 from everything.
+        lengths: (B,) true lengths, 1 to T; all T by default.
+        window: W, steps further apart than this are never matched; None: no window.
+        mu: entropy strength, in units of the cost.
+        tol: stop a sequence when its marginals are off by at most this share; 0 runs every sweep.
+        max_sweeps: row-and-column updates at most.
+
+    Raises:
+        ValueError: a shape, a type or a value does not fit; the message says which and where.
+
+    >>> x = torch.eye(3)[None]
+    >>> align(x, x, window=1, mu=0.01).mass[0].mul(3).round().tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    for name, value in {"x": x, "y": y}.items():
+        _check_tensor(name, value, "(B, T, D)")
+    if x.shape != y.shape or x.dtype != y.dtype:
+        raise InputError(f"x and y must agree, found {tuple(x.shape)} {x.dtype} and {tuple(y.shape)} {y.dtype}")
+    lengths = _check_lengths(lengths, x)
+    reach = _check_options(window, mu, tol, max_sweeps, x.shape[1])
+    real = masks.real_steps(lengths, x.shape[1])
+    for name, value in {"x": x, "y": y}.items():
+        _check_finite(name, value, real)
+    if compiled and x.device.type == "cpu":
+        arrays = (value.contiguous().numpy() for value in (x, y, lengths))
+        cost = torch.from_numpy(compiled.cosine_costs(*arrays, reach, torch.get_num_threads()))
+    else:
+        cost = _cosine_costs(x.masked_fill(~real[:, :, None], 0), y.masked_fill(~real[:, :, None], 0), reach)
+    return _solve(cost, lengths, window, mu, tol, max_sweeps)
+
+
+def _cosine_costs(x: Tensor, y: Tensor, reach: int) -> Tensor:
+    """(B, T, D) twice -> (B, 2W+1, T) of 1 - cos."""
+    x, y = F.normalize(x, dim=2), F.pad(F.normalize(y, dim=2), (0, 0, reach, reach))
+    return torch.stack([1 - (x * y[:, k : k + x.shape[1]]).sum(2) for k in range(2 * reach + 1)], dim=1)
+
+
+@torch.no_grad()
+def sinkhorn(
+    cost: Tensor,
+    lengths: Tensor | Sequence[int] | None = None,
+    window: int | None = None,
+    mu: float = 0.2,
+    tol: float = 1e-3,
+    max_sweeps: int = 400,
+) -> TransportPlan:
+    """Solve for a cost of your own; the other arguments are those of `align`.
+
+    Args:
+        cost: (B, T, T) float32 or float64; what lies outside the window or on padding is not read.
+
+    Raises:
+        ValueError: a shape, a type or a value does not fit; the message says which and where.
+
+    >>> plan = sinkhorn(torch.zeros(1, 2, 2))
+    >>> plan.mass.tolist(), plan.sweeps
+    ([[[0.25, 0.25], [0.25, 0.25]]], 1)
+    """
+    _check_tensor("cost", cost, "(B, T, T)")
+    if cost.shape[1] != cost.shape[2]:
+        raise InputError(f"cost must be square, (B, T, T), found shape {tuple(cost.shape)}")
+    lengths = _check_lengths(lengths, cost)
+    reach = _check_options(window, mu, tol, max_sweeps, cost.shape[1])
+    real = masks.real_steps(lengths, cost.shape[1])
+    band = masks.to_band(cost, reach).masked_fill(~masks.open_band(real, reach), 0)
+    _check_finite("cost", band, real)
+    return _solve(band.transpose(1, 2).contiguous(), lengths, window, mu, tol, max_sweeps)
+
+
+def _solve(cost: Tensor, lengths: Tensor, window: int | None, mu: float, tol: float, max_sweeps: int) -> TransportPlan:
+    """Solve by the compiled path where it is there. cost: (B, 2W+1, T), finite; lengths: (B,)."""
+    if compiled and cost.device.type == "cpu":
+        plan, total, gap, sweeps = compiled.solve(
+            cost.numpy(), lengths.contiguous().numpy(), mu, tol, max_sweeps, torch.get_num_threads()
+        )
+        plan, total, gap = (torch.from_numpy(value) for value in (plan, total, gap))
+    else:
+        plan, total, gap, sweeps = log_domain(cost, lengths, mu, tol, max_sweeps)
+    reach = cost.shape[1] // 2
+    plan = plan.transpose(1, 2)
+    if window is not None and window > reach:  # beyond the longest sequence there is nothing but zeros
+        plan = F.pad(plan, (window - reach, window - reach))
+    # Rounded up, so that no rounding understates it.
+    gap = gap.to(cost.dtype).nextafter(torch.tensor(torch.inf, dtype=cost.dtype, device=cost.device))
+    return TransportPlan(plan, total.to(cost.dtype), gap, sweeps)
+
+
+def log_domain(
+    cost: Tensor, lengths: Tensor, mu: float, tol: float, max_sweeps: int
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Sinkhorn (the paper's Eq. 10) on the band in plain torch: for CUDA, and wherever numba is not.
+
+    Args:
+        cost: (B, 2W+1, T), finite; lengths: (B,); the rest as in `align`.
+
+    Returns:
+        the plans in the layout of `cost`, their costs (B,), gaps (B,) and the number of sweeps.
+    """
+    real = masks.real_steps(lengths, cost.shape[2])
+    reach = cost.shape[1] // 2
+    blocked = ~masks.open_band(real, reach).transpose(1, 2)  # (B, 2W+1, T), the same for the transposed band
+    log_kernel = (-cost / mu).masked_fill(blocked, -torch.inf)  # Eq. 9, K = exp(-M / mu)
+    log_kernel_t = masks.transpose_band(log_kernel.transpose(1, 2)).transpose(1, 2).masked_fill(blocked, -torch.inf)
+    log_share = -lengths[:, None].to(cost).log()  # each real step holds 1/l
+
+    def windows(potential: Tensor) -> Tensor:
+        """(B, T) -> (B, 2W+1, T): entry [b, k, t] is the potential of step t + k - W."""
+        return F.pad(potential, (reach, reach)).unfold(1, cost.shape[1], 1).transpose(1, 2)
+
+    def update(kernel: Tensor, other: Tensor) -> Tensor:
+        """One side's potential, given the other's: log(1/l) - log(K exp(other)). (B, T)"""
+        return (log_share - (kernel + windows(other)).logsumexp(1)).masked_fill(~real, 0)
+
+    rows = torch.zeros_like(cost[:, 0])  # log u
+    columns = torch.zeros_like(rows)  # log v
+    running = torch.ones_like(real[:, :1])
+    sweeps = 0
+    while sweeps < max_sweeps:
+        new_rows = update(log_kernel, columns)
+        if tol > 0 and sweeps > 0:
+            # Row sums before this update are off by the factor exp(rows - new_rows). A finished sequence
+            # stands still from then on: its plan must not depend on its neighbours in the batch.
+            running = running & ((rows - new_rows).expm1().abs().amax(1, keepdim=True) > tol)
+            if not running.any():
+                break
+        rows = torch.where(running, new_rows, rows)
+        columns = torch.where(running, update(log_kernel_t, rows), columns)
+        sweeps += 1
+
+    plan = (log_kernel + rows[:, None] + windows(columns)).exp().masked_fill(blocked, 0)
+    total = (plan.double() * cost).sum((1, 2))
+    return plan, total, marginal_gap(plan.transpose(1, 2), real), sweeps
+
+
+def marginal_gap(band: Tensor, real: Tensor) -> Tensor:
+    """(B,) float64: how far the worst row or column sum is from 1/l, as a share of 1/l.
+
+    band: (B, T, 2W+1) a plan; real: (B, T) bool.
+    """
+    band, length = band.double(), real.sum(1, keepdim=True)
+    errors = [(length * side.sum(2) - 1).abs().masked_fill(~real, 0) for side in (band, masks.transpose_band(band))]
+    return torch.stack(errors).amax((0, 2))
+
+
+def official(cost: Tensor, lengths: Tensor, window: int, mu: float, barrier: float) -> Tensor:
+    """What the released code of MM-Align computes instead (chapter "Paper and code").
+
+    Its column update scales rows by mistake and its last division is broadcast along the wrong axis, so
+    that the loop stands still after one pass and the answer has a closed form: D^-1 S D, with S the row
+    softmax of -cost/mu and D the column means of S. Neither its rows nor its columns sum to 1/l.
+
+    Args:
+        cost: (B, T, T) float; lengths: (B,); window: W; mu: 1 / the code's `lam`.
+        barrier: added to the cost outside the window, where the paper has infinity.
+
+    Returns:
+        (B, T, 2W+1) band of that matrix; what leaks outside the window is cut off.
+    """
+    real = masks.real_steps(lengths, cost.shape[1])
+    place = torch.arange(cost.shape[1], device=cost.device)
+    outside = (place[:, None] - place).abs() > window
+    padding = ~(real[:, :, None] & real[:, None, :])
+    rows = ((cost + barrier * outside) / -mu).masked_fill(padding, -torch.inf)
+    rows = rows.softmax(2).masked_fill(padding, 0)  # S
+    scale = rows.sum(1) / lengths[:, None]  # (B, T), the diagonal of D
+    answer = rows * scale[:, None, :] / scale[:, :, None].masked_fill(~real[:, :, None], 1)
+    return masks.to_band(answer, window)
+
+
+def _check_tensor(name: str, value: object, shape: str) -> None:
+    if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.float64):
+        found = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(f"{name} must be a float32 or float64 tensor {shape}, found {found}")
+    if value.dim() != 3 or 0 in value.shape:
+        raise InputError(f"{name} must have shape {shape}, none of them 0, found {tuple(value.shape)}")
+
+
+def _check_lengths(lengths: Tensor | Sequence[int] | None, like: Tensor) -> Tensor:
+    batch, steps = like.shape[:2]
+    if lengths is None:
+        return torch.full((batch,), steps, device=like.device)
+    lengths = torch.as_tensor(lengths, device=like.device)
+    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise InputError(
+            f"lengths must be {batch} whole numbers, one a sequence, found {lengths.dtype} {tuple(lengths.shape)}"
+        )
+    for place in ((lengths < 1) | (lengths > steps)).nonzero()[:1, 0].tolist():
+        raise InputError(f"lengths must lie in 1..{steps}, found {int(lengths[place])} at sequence {place}")
+    return lengths.long()
+
+
+def _check_options(window: int | None, mu: float, tol: float, max_sweeps: int, steps: int) -> int:
+    """The window that is worth storing: nothing is further apart than T - 1 steps."""
+    check("mu", mu, ABOVE_0)
+    check("tol", tol, AT_LEAST_0)
+    check("max_sweeps", max_sweeps, whole(1))
+    if window is not None:
+        check("window", window, whole(0))
+    return steps - 1 if window is None else min(window, steps - 1)
+
+
+def _check_finite(name: str, value: Tensor, real: Tensor) -> None:
+    if value.isfinite().all():
+        return
+    for sequence, step, place in (~value.isfinite() & real[:, :, None]).nonzero()[:1].tolist():
+        found = float(value[sequence, step, place])
+        raise InputError(f"{name} must be finite on real steps, found {found} at sequence {sequence}, step {step}")
