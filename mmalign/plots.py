@@ -10,7 +10,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -22,8 +21,7 @@ MASS = "cividis"  # from dark to light, even for colour-blind readers
 
 
 def style() -> None:
-    """Set the book's look for every figure that follows; one torch thread, as the chapters promise."""
-    torch.set_num_threads(1)
+    """Set the look of the book for every figure that follows."""
     sns.set_theme(context="notebook", style="ticks", palette=COLOURS)
     plt.rcParams.update(
         {
