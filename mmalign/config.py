@@ -18,7 +18,7 @@ class BackboneConfig:
     heads: int = 4  # attention heads
     encoder_layers: int = 1  # self-attention blocks per modality
     fusion_layers: int = 1  # cross-modal blocks per direction
-    kernel: int = 3  # steps of the first convolution; 1 is a linear projection
+    kernel: int = 1  # steps of the first convolution; 1 is a linear projection, as in the paper's code
     dropout: float = 0.1  # in fusion and head
     encoder_dropout: float = 0.0  # none, so that transport sees what the backbone sees; code: 0.1
     clip_features: float = 5.0  # standardised features are cut here, in standard deviations
@@ -137,7 +137,7 @@ class TrainConfig:
 
 # Every departure of the released code at once (chapter "Paper and code").
 OFFICIAL_MODEL = {
-    "heads": 8, "kernel": 1, "encoder_dropout": 0.1, "positional": "none", "backbone": "official",
+    "heads": 8, "encoder_dropout": 0.1, "positional": "none", "backbone": "official",
     "cls": "zeros", "head": "official", "lambda_con": 0.0, "contrastive": "official", "warmup": 3,
     "mu": 5.0, "solver": "official", "barrier": 100.0, "ot_positions": "official", "target_dropout": True,
     "fitter_head": "softmax_unmasked", "fit_reduction": "full", "impute_orientation": "official",
