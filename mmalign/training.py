@@ -23,7 +23,7 @@ class History:
     rows: list[dict[str, float]] = field(default_factory=list)  # one an epoch: losses, validation, seconds
     best_epoch: int = -1  # from 0
     steps: int = 0  # optimiser steps taken
-    official: dict[str, float] | None = None  # metrics as the released code would report them
+    official: dict[str, float] | None = None  # with select=official: what the released code would report
 
     @property
     def train_seconds(self) -> float:
