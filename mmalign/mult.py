@@ -107,10 +107,7 @@ class OfficialFusion(nn.Module):
         self.layers = nn.TransformerDecoder(layer, layers)
 
     def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
-        same = real if source.shape[1] == target.shape[1] else None
-        return self.layers(
-            target, source, tgt_key_padding_mask=None if same is None else ~same, memory_key_padding_mask=~real
-        )
+        return self.layers(target, source, tgt_key_padding_mask=~real, memory_key_padding_mask=~real)
 
 
 class Backbone(nn.Module):

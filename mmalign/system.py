@@ -109,7 +109,7 @@ class System(nn.Module):
         try:
             with safe_open(str(path), "pt") as file:
                 about = json.loads((file.metadata() or {}).get("mmalign", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
         if about.get("system") != cls.__name__:

@@ -7,32 +7,31 @@
 export function solve(cost, window, mu, tol, maxSweeps) {
   const l = cost.length, logShare = -Math.log(l);
   const kernel = cost.map((row) => row.map((value) => -value / mu));                 // log K, Eq. 9
-  const open = (i) => span(Math.max(0, i - window), Math.min(l, i + window + 1));
-  const near = span(0, l).map(open);
+  const near = span(0, l).map((i) => span(Math.max(0, i - window), Math.min(l, i + window + 1)));
 
   // Row minima, then column minima, as the compiled solver starts.
-  const lowest = near.map((columns, i) => Math.min(...columns.map((j) => -kernel[i][j])));
-  let f, g = near.map((rows, j) => Math.min(...rows.map((i) => -kernel[i][j] - lowest[i])));   // log u, log v
+  const start = near.map((columns, i) => -highest(columns, (j) => kernel[i][j]));
+  let f, g = near.map((rows, j) => -highest(rows, (i) => kernel[i][j] + start[i]));            // log u, log v
   let sweeps = 0;
   for (; sweeps < maxSweeps; sweeps++) {
-    const rows = near.map((columns, i) => logShare - logSumExp(columns.map((j) => kernel[i][j] + g[j])));
+    const rows = near.map((columns, i) => logShare - logSumExp(columns, (j) => kernel[i][j] + g[j]));
     // Before this update the row sums are off by the factor exp(f - rows).
-    if (sweeps && tol > 0 && Math.max(...rows.map((row, i) => Math.abs(Math.expm1(f[i] - row)))) <= tol) break;
+    if (sweeps && tol > 0 && highest(span(0, l), (i) => Math.abs(Math.expm1(f[i] - rows[i]))) <= tol) break;
     f = rows;
-    g = near.map((rows, j) => logShare - logSumExp(rows.map((i) => kernel[i][j] + f[i])));
+    g = near.map((rows, j) => logShare - logSumExp(rows, (i) => kernel[i][j] + f[i]));
   }
   const plan = cost.map((row) => row.map(() => 0));
   near.forEach((columns, i) => columns.forEach((j) => { plan[i][j] = Math.exp(kernel[i][j] + f[i] + g[j]); }));
-  return { ...measure(plan, cost), sweeps, converged: tol === 0 || measure(plan, cost).gap <= tol };
+  const result = measure(plan, cost);
+  return { ...result, sweeps, converged: !(result.gap > tol) };
 }
 
 // Each row spreads its share by itself: right row sums, whatever column sums.
 export function solveOneSided(cost, window, mu) {
   const l = cost.length;
   const plan = cost.map((row, i) => {
-    const inside = (j) => Math.abs(i - j) <= window;
-    const total = logSumExp(row.map((value, j) => (inside(j) ? -value / mu : -Infinity)));
-    return row.map((value, j) => (inside(j) ? Math.exp(-value / mu - total) / l : 0));
+    const total = logSumExp(span(Math.max(0, i - window), Math.min(l, i + window + 1)), (j) => -row[j] / mu);
+    return row.map((value, j) => (Math.abs(i - j) <= window ? Math.exp(-value / mu - total) / l : 0));
   });
   return measure(plan, cost);
 }
@@ -54,9 +53,16 @@ function measure(plan, cost) {
 
 const span = (from, to) => Array.from({ length: to - from }, (_, k) => from + k);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
-function logSumExp(values) {
-  const top = Math.max(...values);
-  return top + Math.log(sum(values.map((value) => Math.exp(value - top))));
+function highest(places, term) {
+  let top = -Infinity;
+  for (const place of places) top = Math.max(top, term(place));
+  return top;
+}
+function logSumExp(places, term) {
+  const top = highest(places, term);
+  let total = 0;
+  for (const place of places) total += Math.exp(term(place) - top);
+  return top + Math.log(total);
 }
 
 // ---- the two widgets -------------------------------------------------------------------------------------------
@@ -140,8 +146,8 @@ function makeChoice(model) {
     show: () => { input.value = model.get("pair"); } };
 }
 
-const CIVIDIS = [[0, 34, 78], [17, 54, 111], [60, 77, 110], [98, 100, 112], [125, 124, 120],
-  [154, 148, 120], [188, 175, 111], [222, 203, 93], [254, 232, 56]];
+const CIVIDIS = [[0, 34, 78], [26, 56, 111], [67, 78, 108], [97, 101, 111], [125, 124, 120],
+  [155, 148, 118], [188, 174, 108], [222, 201, 88], [254, 232, 56]];   // eighths of matplotlib's
 function colour(share) {
   const place = Math.min(Math.max(share, 0), 1) * (CIVIDIS.length - 1), left = Math.min(Math.floor(place), CIVIDIS.length - 2);
   const mix = CIVIDIS[left].map((part, k) => Math.round(part + (place - left) * (CIVIDIS[left + 1][k] - part)));

@@ -1,0 +1,100 @@
+# Two commands are all a reader needs: `make book` and `make test`. `make help` names the others.
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+
+BIN      := $(VENV)/bin
+READY    := $(VENV)/.ready
+PYTEST   := $(BIN)/python -m pytest -q
+CHAPTERS := $(wildcard notebooks/*.ipynb)
+PACKAGE  := $(shell find mmalign -type f -not -path '*/__pycache__/*')
+PAGES    := _config.yml _toc.yml $(shell find book -type f -not -path '*/__pycache__/*')
+
+# One thread to a process: JOBS of them run side by side, and one thread gives the same numbers every time.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export NUMBA_NUM_THREADS := 1
+
+# A rendering starts from nothing: a page that Sphinx skips as unchanged would keep its warnings to itself.
+define render
+	rm -rf _build/html _build/.doctrees
+	$(BIN)/jupyter-book build $(1) --path-output . -W -n --keep-going -q
+endef
+
+.PHONY: help book test lint unit nbval small pages html lab refresh bench clean
+.NOTPARALLEL:
+
+help:
+	@echo "make book      run every chapter on this machine and render the book to _build/html"
+	@echo "make test      check everything: lint, tests, chapters, book, browser"
+	@echo "make html      render the book from the stored chapters, in seconds"
+	@echo "make lab       open the chapters in JupyterLab"
+	@echo "make refresh   run the chapters and store their outputs in notebooks/"
+	@echo "make bench     time the alignment solver"
+	@echo "make clean     remove what the other commands made, except $(VENV)"
+
+# ---------------------------------------------------------------------------------------------- the environment
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "mmalign needs Python 3.11 or later; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "installing into $(VENV): a minute or three"
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------- the two commands
+
+book: _build/.book
+	@echo
+	@echo "Your book, executed on this machine. Open it in a browser:"
+	@echo "    $(CURDIR)/_build/html/index.html"
+
+# Rendered from _build/src, where the freshly executed copies lie: the stored chapters stay as they are.
+_build/.book: $(READY) $(CHAPTERS) $(PACKAGE) $(PAGES)
+	$(BIN)/python book/chapters.py run --jobs $(JOBS)
+	rm -rf _build/src/book && cp -R _config.yml _toc.yml book _build/src
+	$(call render,_build/src)
+	@rm -f _build/.html && touch $@
+
+test: lint unit nbval small pages
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+unit: $(READY)
+	$(PYTEST) -n $(JOBS) mmalign tests --ignore=tests/test_book.py --ignore=tests/test_browser.py
+
+# One kernel per file (loadfile): the cells of a chapter need one another.
+nbval: $(READY)
+	$(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with=tests/sanitize.cfg notebooks
+
+small: $(READY)
+	$(BIN)/python book/chapters.py small --jobs $(JOBS)
+
+pages: html
+	$(PYTEST) tests/test_book.py tests/test_browser.py
+
+# --------------------------------------------------------------------------------------------- for those who work on it
+
+html: _build/.html
+	@echo "rendered: $(CURDIR)/_build/html/index.html"
+
+_build/.html: $(READY) $(CHAPTERS) $(PAGES) $(filter mmalign/static/%,$(PACKAGE))
+	$(call render,.)
+	@rm -f _build/.book && touch $@
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+refresh: $(READY)
+	$(BIN)/python book/chapters.py refresh --jobs $(JOBS)
+
+bench: $(READY)
+	$(BIN)/mmalign bench transport
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""The book's own Sphinx extension: everything a page needs lies beside it, so that it reads offline.
+
+* MathJax is copied from the installed `sphinx-mathjax-offline`, without the parts that no page uses.
+* The widgets in `mmalign/static/*.js` (ES modules, as anywidget wants them) become one classic script: a
+  browser refuses to load a module into a page that was opened as a file.
+"""
+
+import re
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copytree
+
+MATHJAX_PARTS = ["output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre", "ui"]
+
+
+def setup(app):
+    app.add_css_file("mmalign.css")
+    app.connect("builder-inited", add_mathjax)
+    app.connect("builder-inited", add_widgets)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def add_mathjax(app):
+    installed = Path(
+        distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
+    )
+    target = Path(app.outdir, "_static", "mathjax")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "tex-chtml-full.js").write_bytes((installed / "tex-chtml-full.js").read_bytes())
+    for part in MATHJAX_PARTS:
+        copytree(installed / part, target / part, dirs_exist_ok=True)
+
+
+def add_widgets(app):
+    spec = find_spec("mmalign")  # finds the package without importing it
+    static = Path(spec.origin).parent / "static" if spec and spec.origin else None
+    modules = sorted(static.glob("*.js")) if static else []
+    if not modules:
+        return
+    target = Path(app.outdir, "_static")
+    target.mkdir(parents=True, exist_ok=True)
+    host = Path(__file__).with_name("widget_host.js").read_text(encoding="utf-8")
+    script = "\n".join(
+        ["(() => {", '"use strict";', "const widgets = {};", *map(as_classic, modules), host, "})();"]
+    )
+    (target / "mmalign-widgets.js").write_text(script + "\n", encoding="utf-8")
+    app.add_js_file("mmalign-widgets.js", loading_method="defer")
+    styles = "\n".join(path.read_text(encoding="utf-8") for path in sorted(static.glob("*.css")))
+    if styles:
+        (target / "mmalign-widgets.css").write_text(styles, encoding="utf-8")
+        app.add_css_file("mmalign-widgets.css")
+
+
+def as_classic(module: Path) -> str:
+    """One ES module as a function body that returns its default export.
+
+    The modules stand alone (no `import`) and export in two ways only: `export default ...` and `export`
+    before a declaration. Anything else stops the build.
+    """
+    source = module.read_text(encoding="utf-8")
+    source = re.sub(r"^export default ", "const exported = ", source, flags=re.MULTILINE)
+    source = re.sub(r"^export (?=(async )?function|const|let|class)", "", source, flags=re.MULTILINE)
+    stray = re.search(r"^(import|export)\b.*", source, flags=re.MULTILINE)
+    if stray or "const exported = " not in source:
+        found = stray.group() if stray else "no default export"
+        raise ValueError(f"{module.name} must stand alone with an `export default`, found: {found}")
+    return f'widgets["{module.stem}"] = (() => {{\n{source}\nreturn exported;\n}})();'

@@ -1,0 +1,12 @@
+"""What holds for every test: one thread and one seed, so that numbers repeat, and the same examples every time."""
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("mmalign", deadline=None, max_examples=25, derandomize=True, database=None)
+settings.load_profile("mmalign")
+
+
+def pytest_runtest_setup(item):
+    torch.manual_seed(0)

@@ -1,0 +1,117 @@
+"""The rendered book, read as files: complete, without dead links, and with nothing fetched from elsewhere."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build/html"
+PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
+
+needs_html = pytest.mark.skipif(not (HTML / "index.html").exists(), reason="NO RENDERED BOOK: run `make html` first")
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(HTML).as_posix())
+
+
+@cache
+def soup(page):
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(page):
+    return {element.get("id") for element in soup(page).find_all(id=True)}
+
+
+def fetched(page):
+    """Addresses that a browser fetches by itself when it shows the page."""
+    for element in soup(page).find_all(["script", "img", "iframe", "source", "video", "audio", "embed"]):
+        yield element.get("src")
+    for element in soup(page).find_all("link", rel=True):
+        if set(element["rel"]) & {"stylesheet", "preload", "prefetch", "preconnect", "modulepreload", "icon"}:
+            yield element.get("href")
+
+
+@needs_html
+def test_there_is_a_first_page_and_one_for_each_entry_of_the_contents():
+    entries = re.findall(r"(?:root|file): (\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert [entry for entry in ["index", *entries] if not (HTML / f"{entry}.html").exists()] == []
+
+
+@needs_html
+@each_page
+def test_a_page_fetches_nothing_from_elsewhere(page):
+    assert [address for address in fetched(page) if address and re.match(r"(https?:)?//", address)] == []
+
+
+@needs_html
+def test_no_style_sheet_fetches_anything_from_elsewhere():
+    remote = re.compile(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//")
+    assert [sheet for sheet in HTML.rglob("*.css") if remote.search(sheet.read_text(encoding="utf-8"))] == []
+
+
+@needs_html
+@each_page
+def test_every_link_inside_the_book_leads_somewhere(page):
+    dead = []
+    addresses = [element["href"] for element in soup(page).find_all(["a", "link"], href=True)]
+    for address in {*addresses, *filter(None, fetched(page))}:
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        found = target.exists() and (
+            not parts.fragment or target.suffix != ".html" or unquote(parts.fragment) in anchors(target)
+        )
+        if not found:
+            dead.append(address)
+    assert dead == []
+
+
+@needs_html
+@each_page
+def test_every_picture_has_alt_text(page):
+    assert [str(image)[:200] for image in soup(page).find_all("img") if not image.get("alt")] == []
+
+
+@needs_html
+@each_page
+def test_a_page_names_its_language(page):
+    root = soup(page).html
+    assert root is None or root.get("lang") == "en" or soup(page).find("meta", attrs={"http-equiv": "Refresh"})
+
+
+# ---- the repository
+
+
+def repository_files():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("NOT A GIT CHECKOUT: the files of the repository cannot be listed")
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_the_repository_stays_under_30_megabytes():
+    assert sum(path.stat().st_size for path in repository_files()) < 30_000_000
+
+
+def test_no_file_names_a_path_of_one_machine_or_a_package_registry():
+    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "anaconda" + ".org", "download.pytorch" + ".org"]
+    forbidden = re.compile("|".join([r"(?<![\w.~-])/(home|Users|root|work)/\w", *map(re.escape, [str(ROOT), *hosts])]))
+    found = []
+    for path in repository_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)]
+    assert found == []

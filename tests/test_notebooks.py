@@ -1,0 +1,118 @@
+"""What every stored chapter promises its readers. nbval and papermill check that it still runs."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted(ROOT.glob("notebooks/*.ipynb"))
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def chapter(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(chapter):
+    return [cell for cell in chapter.cells if cell.cell_type == "code"]
+
+
+def outputs(chapter):
+    return [output for cell in code_cells(chapter) for output in cell.outputs]
+
+
+def prose(chapter):
+    return "\n\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+
+
+def test_every_chapter_stands_in_the_table_of_contents():
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    listed = [page["file"] for part in contents["parts"] for page in part["chapters"]]
+    assert sorted(name for name in listed if name.startswith("notebooks/")) == [f"notebooks/{p.stem}" for p in CHAPTERS]
+
+
+def test_every_code_cell_was_run_once_from_top_to_bottom(chapter):
+    counts = [cell.execution_count for cell in code_cells(chapter)]
+    assert counts == list(range(1, len(counts) + 1)), "run `make refresh`"
+
+
+def test_no_error_and_no_stderr_is_stored(chapter):
+    unwanted = [
+        output for output in outputs(chapter) if output.output_type == "error" or output.get("name") == "stderr"
+    ]
+    assert unwanted == []
+
+
+def test_no_memory_address_is_stored(chapter):
+    texts = [
+        str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", "")) for output in outputs(chapter)
+    ]
+    assert [text for text in texts if re.search(r"\b0x[0-9a-f]{6,}", text)] == []
+
+
+def test_it_is_stored_as_refresh_writes_it(path, chapter):
+    assert [cell.id for cell in chapter.cells] == [f"cell-{number:02d}" for number in range(len(chapter.cells))]
+    assert path.read_text(encoding="utf-8") == nbformat.writes(chapter) + "\n", "run `make refresh`"
+
+
+def test_it_takes_less_than_800_kilobytes(path):
+    assert path.stat().st_size < 800_000
+
+
+def test_it_starts_with_a_title_that_has_no_number(chapter):
+    assert re.match(r"# (?!\d)\S", chapter.cells[0].source)
+
+
+def test_one_cell_holds_the_parameters_and_the_small_ones_are_among_them(chapter):
+    tagged = [cell for cell in code_cells(chapter) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assignments = [node for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
+    assigned = {node.targets[0].id for node in assignments if isinstance(node.targets[0], ast.Name)}
+    assert set(chapter.metadata["mmalign"]["small"]) <= assigned, "papermill wants one `NAME = value` to a line"
+
+
+def test_it_computes_on_one_thread(chapter):
+    assert any("torch.set_num_threads(1)" in cell.source for cell in code_cells(chapter))
+
+
+def test_it_has_three_exercises_or_more_each_with_a_folded_solution(chapter):
+    text = prose(chapter)
+    exercises = re.findall(r"\{exercise(?:-start)?\}.*\n:label: (\S+)", text)
+    solved = re.findall(r"\{solution(?:-start)?\} (\S+)\n(?::.*\n)*?:class: dropdown", text)
+    assert len(exercises) >= 3
+    assert len(set(exercises)) == len(exercises)
+    assert set(exercises) == set(solved)
+
+
+def test_every_figure_has_alt_text_a_caption_and_a_name(chapter):
+    for cell in code_cells(chapter):
+        pictures = [
+            output
+            for output in cell.outputs
+            if "image/png" in output.get("data", {}) and "text/html" not in output.data
+        ]
+        if not pictures:
+            continue
+        assert len(pictures) == 1, f"{cell.id} draws {len(pictures)} figures; one caption fits one figure"
+        options = cell.metadata.get("mystnb", {})
+        assert options.get("image", {}).get("alt"), f"{cell.id}: metadata.mystnb.image.alt is missing"
+        assert options.get("figure", {}).get("caption"), f"{cell.id}: metadata.mystnb.figure.caption is missing"
+        assert options["figure"].get("name", "").startswith("fig-"), f"{cell.id}: name the figure fig-..."
+
+
+def test_every_widget_has_a_still_twin(chapter):
+    for data in [output.get("data", {}) for output in outputs(chapter)]:
+        still = data.get("text/html", "")
+        assert WIDGET_VIEW not in data, "a plain ipywidget shows nothing on a static page (or: run `make refresh`)"
+        if "mmalign-widget" in still:
+            assert re.search(r'<img[^>]* alt="[^"]', still), "the still twin needs a picture with alt text"
