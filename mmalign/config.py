@@ -123,7 +123,7 @@ class TrainConfig:
     lr: float = 1e-3  # Adam, every parameter group
     weight_decay: float = 0.0
     clip: float = 1.0  # largest gradient norm of the group being stepped
-    patience: int = 7  # epochs without a better validation loss before stopping
+    patience: int = 10  # epochs without a better one on validation before stopping; code: 7
     seed: int = 0  # initial weights, order of samples, dropout
     clip_scope: str = "group"  # code: "all", stale gradients of the other optimiser count too
     select: str = "validation"  # code: "official", the test set has a say (shown only to measure the harm)
@@ -143,7 +143,7 @@ OFFICIAL_MODEL = {
     "fitter_head": "softmax_unmasked", "fit_reduction": "full", "impute_orientation": "official",
     "impute_head": "mixture",
 }  # fmt: skip
-OFFICIAL_TRAIN = {"epochs": 41, "clip_scope": "all", "select": "official"}
+OFFICIAL_TRAIN = {"epochs": 41, "patience": 7, "clip_scope": "all", "select": "official"}
 
 
 def settings(kind: type, defaults: dict, **changes: object) -> object:

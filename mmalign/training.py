@@ -1,5 +1,6 @@
 """The one loop that trains every system, and the one way to measure it. A newcomer's second file."""
 
+import math
 import sys
 import time
 from contextlib import nullcontext
@@ -65,7 +66,7 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
         for name, group in groups.items()
     }
     order = torch.Generator().manual_seed(config.seed)
-    history, best, best_weights, since = History(), float("inf"), {}, 0
+    history, best, best_weights, since = History(), (float("inf"),), {}, 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
     seal = data.test.sealed("it is read once, after training") if config.select == "validation" else nullcontext()
     with seal, seeded(config.seed), tqdm(range(config.epochs), disable=hidden, unit="epoch") as bar:
@@ -89,8 +90,9 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
                 continue
             row["valid_loss"], row["valid"] = validate(system, data.valid)
             bar.set_postfix(valid_loss=f"{row['valid_loss']:.4f}")
-            if row["valid_loss"] < best:
-                best, since, history.best_epoch = row["valid_loss"], 0, epoch
+            standing = _standing(row, config)
+            if math.isfinite(row["valid_loss"]) and standing < best:
+                best, since, history.best_epoch = standing, 0, epoch
                 best_weights = {name: value.clone() for name, value in system.state_dict().items()}
                 _official_selection(history, system, data, config)
             else:
@@ -129,6 +131,16 @@ def _take_step(
     for name in step.moves:
         optimisers[name].step()
     return parts
+
+
+def _standing(row: dict, config: TrainConfig) -> tuple[float, ...]:
+    """How an epoch stands on validation, lower is better: by loss, or by accuracy where there are classes.
+
+    A classifier's loss soon rises because it is sure of its mistakes, long before it makes more of them.
+    """
+    if config.select == "official" or "accuracy" not in row["valid"]:
+        return (row["valid_loss"],)
+    return (-row["valid"]["accuracy"], row["valid_loss"])
 
 
 def _official_selection(history: History, system: System, data: Splits, config: TrainConfig) -> None:

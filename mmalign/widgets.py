@@ -58,9 +58,7 @@ class _Sliders(anywidget.AnyWidget):
 
     def solve(self, cost: Tensor) -> transport.TransportPlan:
         """What the sliders show, computed in Python: cost (l, l), float64."""
-        return transport.sinkhorn(
-            cost[None], window=self.window, mu=self.mu, tol=self.tol, max_sweeps=self.max_sweeps
-        )
+        return transport.sinkhorn(cost[None], window=self.window, mu=self.mu, tol=self.tol, max_sweeps=self.max_sweeps)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(window={self.window}, mu={self.mu:.4g})"
@@ -76,7 +74,6 @@ class _Sliders(anywidget.AnyWidget):
             f'<img alt="{words}" src="data:image/png;base64,{picture}"></div>'
         )
         return {**data, "text/plain": repr(self), "text/html": still, "image/png": picture}, about
-
 
     def _picture(self) -> str:
         """The still twin, a PNG in base64."""
