@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import NamedTuple
 
 
@@ -20,14 +21,19 @@ class Rule(NamedTuple):
     holds: Callable[[object], bool]
 
 
+def _is(value: object, kind: type) -> bool:
+    """Whether it is such a number, of Python or numpy; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def whole(least: int) -> Rule:
     """A whole number of at least `least`."""
-    return Rule(f"a whole number of at least {least}", lambda value: type(value) is int and value >= least)
+    return Rule(f"a whole number of at least {least}", lambda value: _is(value, Integral) and value >= least)
 
 
 def number(expected: str, holds: Callable[[float], bool]) -> Rule:
     """A finite number that `holds`."""
-    return Rule(expected, lambda value: type(value) in (int, float) and math.isfinite(value) and holds(value))
+    return Rule(expected, lambda value: _is(value, Real) and math.isfinite(value) and holds(value))
 
 
 ABOVE_0 = number("a number above 0", lambda value: value > 0)

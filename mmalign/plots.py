@@ -57,6 +57,8 @@ def show_matrix(
     bar.set_label(label)
     bar.outline.set_visible(False)
     ax.grid(False)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     ax.set(title=title, xlabel=columns, ylabel=rows)
     return ax
 
