@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _pair(text: str) -> tuple[str, ...]:
     if text.count(":") != 1:
-        raise InputError(f"--pair must be VISIBLE:VICTIM, found {text!r}")
+        raise argparse.ArgumentTypeError(f"VISIBLE:VICTIM was expected, found {text!r}")
     return tuple(text.split(":"))
 
 
@@ -91,22 +91,22 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"a number was expected, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"a number was expected, found {text!r}") from None
 
 
 def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InputError(f"a whole number was expected, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"a whole number was expected, found {text!r}") from None
 
 
 def _assignment(text: str) -> tuple[str, str, object]:
     target, equals, value = text.partition("=")
     section, dot, name = target.partition(".")
-    if not (equals and dot and name):
-        raise InputError(f"--set must be section.field=value, found {text!r}")
-    one_of("section of --set", section, ("model", "train", "data"))
+    if not (equals and dot and name and section in ("model", "train", "data")):
+        expected = "section.field=value with a section of model, train, data"
+        raise argparse.ArgumentTypeError(f"{expected} was expected, found {text!r}")
     if value in ("true", "false"):
         return section, name, value == "true"
     try:

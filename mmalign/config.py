@@ -7,7 +7,7 @@ options that follow the paper's released code instead are marked `code:` and gat
 import dataclasses
 from dataclasses import dataclass
 
-from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, InputError, check_fields, one_of, whole
+from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, SEED, InputError, check_fields, one_of, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,8 @@ class MMAlignConfig(FillConfig):
         super().__post_init__()
         check_fields(self, window=whole(0), mu=ABOVE_0, tol=AT_LEAST_0, max_sweeps=whole(1))
         check_fields(self, fitter_width=whole(1))
+        switches = ("target_dropout", "fitting_loss", "merged_loop", "decode_stopgrad")
+        check_fields(self, **dict.fromkeys(switches, FLAG))
         one_of("solver", self.solver, ("sinkhorn", "official"))
         one_of("ot_positions", self.ot_positions, ("steps", "official"))
         one_of("fitter_head", self.fitter_head, ("softmax", "linear", "softmax_unmasked"))
@@ -129,7 +131,7 @@ class TrainConfig:
     select: str = "validation"  # code: "official", the test set has a say (shown only to measure the harm)
 
     def __post_init__(self) -> None:
-        check_fields(self, epochs=whole(1), batch_size=whole(1), patience=whole(1), seed=whole(0))
+        check_fields(self, epochs=whole(1), batch_size=whole(1), patience=whole(1), seed=SEED)
         check_fields(self, lr=ABOVE_0, weight_decay=AT_LEAST_0, clip=ABOVE_0)
         one_of("clip_scope", self.clip_scope, ("group", "all"))
         one_of("select", self.select, ("validation", "official"))

@@ -40,6 +40,8 @@ ABOVE_0 = number("a number above 0", lambda value: value > 0)
 AT_LEAST_0 = number("a number of at least 0", lambda value: value >= 0)
 SHARE = number("a share in (0, 1]", lambda value: 0 < value <= 1)
 SHARE_OR_0 = number("a share in [0, 1]", lambda value: 0 <= value <= 1)
+FLAG = Rule("true or false", lambda value: isinstance(value, bool))
+SEED = Rule("a whole number from 0 to 2**32 - 1", lambda value: _is(value, Integral) and 0 <= value < 2**32)
 BELOW_1 = number("a share in [0, 1)", lambda value: 0 <= value < 1)
 
 

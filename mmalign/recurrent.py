@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from . import masks
 
 try:
-    from . import compiled
+    from . import compiled_gru as compiled
 except ImportError:  # without numba
     compiled = None
 

@@ -98,7 +98,7 @@ def data_folder(given: str | Path | None = None) -> Path:
 
 
 def read(
-    name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, **options: object
+    name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, /, **options: object
 ) -> Source:
     """Read a data set, checked but not yet split. Options are the data set's own (`planted`: its knobs)."""
     one_of("dataset", name, tuple(DATASETS))

@@ -112,7 +112,8 @@ class System(nn.Module):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
-        if about.get("system") != cls.__name__:
+        if not isinstance(about, dict) or about.get("system") != cls.__name__:
+            about = about if isinstance(about, dict) else {}
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
             spec = {**about["spec"], **{name: tuple(about["spec"][name]) for name in ("modalities", "widths")}}

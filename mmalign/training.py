@@ -117,6 +117,10 @@ def _take_step(
     """One optimiser step on one batch; returns the parts of its loss."""
     parts = step.loss(batch)
     loss = sum(parts.values())
+    if not loss.isfinite():
+        raise InputError(
+            f"the loss of step {step.name!r} is {loss.item()}: training diverged with lr {config.lr}; lower it"
+        )
     if config.clip_scope == "group":
         system.zero_grad()
         # Everything else is frozen, though gradient may pass through it.

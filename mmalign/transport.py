@@ -76,20 +76,21 @@ def align(
         raise InputError(f"x and y must agree, found {tuple(x.shape)} {x.dtype} and {tuple(y.shape)} {y.dtype}")
     lengths = _check_lengths(lengths, x)
     reach = _check_options(window, mu, tol, max_sweeps, x.shape[1])
-    real = masks.real_steps(lengths, x.shape[1])
     for name, value in {"x": x, "y": y}.items():
-        _check_finite(name, value, real)
+        _check_finite(name, value, lengths)
     if compiled and x.device.type == "cpu":
-        arrays = (value.contiguous().numpy() for value in (x, y, lengths))
-        cost = torch.from_numpy(compiled.cosine_costs(*arrays, reach, torch.get_num_threads()))
-    else:
-        cost = _cosine_costs(x.masked_fill(~real[:, :, None], 0), y.masked_fill(~real[:, :, None], 0), reach)
-    return _solve(cost, lengths, window, mu, tol, max_sweeps)
+        return _plan(_compiled((x, y), lengths, reach, mu, tol, max_sweeps), window)
+    real = masks.real_steps(lengths, x.shape[1])[:, :, None]
+    cost = _cosine_costs(x.masked_fill(~real, 0), y.masked_fill(~real, 0), reach)
+    return _plan(log_domain(cost, lengths, mu, tol, max_sweeps), window)
 
 
 def _cosine_costs(x: Tensor, y: Tensor, reach: int) -> Tensor:
     """(B, T, D) twice -> (B, 2W+1, T) of 1 - cos."""
-    x, y = F.normalize(x, dim=2), F.pad(F.normalize(y, dim=2), (0, 0, reach, reach))
+    tiny = torch.finfo(x.dtype).tiny
+    # Divided by the largest feature first, so that no square overflows.
+    x, y = (F.normalize(value / value.abs().amax(2, keepdim=True).clamp(min=tiny), dim=2) for value in (x, y))
+    y = F.pad(y, (0, 0, reach, reach))
     return torch.stack([1 - (x * y[:, k : k + x.shape[1]]).sum(2) for k in range(2 * reach + 1)], dim=1)
 
 
@@ -119,33 +120,41 @@ def sinkhorn(
         raise InputError(f"cost must be square, (B, T, T), found shape {tuple(cost.shape)}")
     lengths = _check_lengths(lengths, cost)
     reach = _check_options(window, mu, tol, max_sweeps, cost.shape[1])
+    _check_finite("cost", cost, lengths, reach)
+    if compiled and cost.device.type == "cpu":
+        return _plan(_compiled((cost,), lengths, reach, mu, tol, max_sweeps), window)
     real = masks.real_steps(lengths, cost.shape[1])
     band = masks.to_band(cost, reach).masked_fill(~masks.open_band(real, reach), 0)
-    _check_finite("cost", band, real)
-    return _solve(band.transpose(1, 2).contiguous(), lengths, window, mu, tol, max_sweeps)
+    return _plan(log_domain(band.transpose(1, 2), lengths, mu, tol, max_sweeps), window)
 
 
-def _solve(cost: Tensor, lengths: Tensor, window: int | None, mu: float, tol: float, max_sweeps: int) -> TransportPlan:
-    """Solve by the compiled path where it is there. cost: (B, 2W+1, T), finite; lengths: (B,)."""
-    if compiled and cost.device.type == "cpu":
-        plan, total, gap, sweeps = compiled.solve(
-            cost.numpy(), lengths.contiguous().numpy(), mu, tol, max_sweeps, torch.get_num_threads()
-        )
-        plan, total, gap = (torch.from_numpy(value) for value in (plan, total, gap))
-    else:
-        plan, total, gap, sweeps = log_domain(cost, lengths, mu, tol, max_sweeps)
-    reach = cost.shape[1] // 2
-    plan = plan.transpose(1, 2)
-    if window is not None and window > reach:  # beyond the longest sequence there is nothing but zeros
-        plan = F.pad(plan, (window - reach, window - reach))
-    # Rounded up, so that no rounding understates it.
-    gap = gap.to(cost.dtype).nextafter(torch.tensor(torch.inf, dtype=cost.dtype, device=cost.device))
-    return TransportPlan(plan, total.to(cost.dtype), gap, sweeps)
+Solution = tuple[Tensor, Tensor, Tensor, int]  # plans (B, 2W+1, T), costs (B,), gaps (B,), sweeps
 
 
-def log_domain(
-    cost: Tensor, lengths: Tensor, mu: float, tol: float, max_sweeps: int
-) -> tuple[Tensor, Tensor, Tensor, int]:
+def _compiled(
+    inputs: tuple[Tensor, ...], lengths: Tensor, reach: int, mu: float, tol: float, max_sweeps: int
+) -> Solution:
+    arrays = tuple(value.contiguous().numpy() for value in inputs)
+    *tensors, sweeps = compiled.solve(
+        arrays, lengths.contiguous().numpy(), reach, mu, tol, max_sweeps, torch.get_num_threads()
+    )
+    plan, total, gap = map(torch.from_numpy, tensors)
+    return plan, total, gap, sweeps
+
+
+def _plan(solution: Solution, window: int | None) -> TransportPlan:
+    band, total, gap, sweeps = solution
+    kind, offsets = band.dtype, band.shape[1]
+    band = band.transpose(1, 2)
+    if window is not None and window > offsets // 2:  # beyond the longest sequence there is nothing but zeros
+        band = F.pad(band, (window - offsets // 2, window - offsets // 2))
+    # Neither the rounding of the sums nor that of the gap itself may understate it.
+    gap = (gap + offsets * torch.finfo(torch.float64).eps).to(kind)
+    gap = gap.nextafter(torch.full_like(gap, torch.inf))
+    return TransportPlan(band, total.to(kind), gap, sweeps)
+
+
+def log_domain(cost: Tensor, lengths: Tensor, mu: float, tol: float, max_sweeps: int) -> Solution:
     """Sinkhorn (the paper's Eq. 10) on the band in plain torch: for CUDA, and wherever numba is not.
 
     Args:
@@ -157,7 +166,8 @@ def log_domain(
     real = masks.real_steps(lengths, cost.shape[2])
     reach = cost.shape[1] // 2
     blocked = ~masks.open_band(real, reach).transpose(1, 2)  # (B, 2W+1, T), the same for the transposed band
-    log_kernel = (-cost / mu).masked_fill(blocked, -torch.inf)  # Eq. 9, K = exp(-M / mu)
+    limit = torch.finfo(cost.dtype).max ** 0.5  # beyond any meaning; potentials must not overflow
+    log_kernel = (-cost / mu).clamp(-limit, limit).masked_fill(blocked, -torch.inf)  # Eq. 9, K = exp(-M / mu)
     log_kernel_t = masks.transpose_band(log_kernel.transpose(1, 2)).transpose(1, 2).masked_fill(blocked, -torch.inf)
     log_share = -lengths[:, None].to(cost).log()  # each real step holds 1/l
 
@@ -185,7 +195,8 @@ def log_domain(
         columns = torch.where(running, update(log_kernel_t, rows), columns)
         sweeps += 1
 
-    plan = (log_kernel + rows[:, None] + windows(columns)).exp().masked_fill(blocked, 0)
+    # At most 1: what rounding may add at small mu must not overflow.
+    plan = (log_kernel + rows[:, None] + windows(columns)).clamp(max=0).exp().masked_fill(blocked, 0)
     total = (plan.double() * cost).sum((1, 2))
     return plan, total, marginal_gap(plan.transpose(1, 2), real), sweeps
 
@@ -257,9 +268,16 @@ def _check_options(window: int | None, mu: float, tol: float, max_sweeps: int, s
     return steps - 1 if window is None else min(window, steps - 1)
 
 
-def _check_finite(name: str, value: Tensor, real: Tensor) -> None:
-    if value.isfinite().all():
+def _check_finite(name: str, value: Tensor, lengths: Tensor, reach: int | None = None) -> None:
+    """What is read must be finite: real steps and, of a cost (B, T, T), what lies inside the window."""
+    if value.sum().isfinite():  # fast, and nearly always so
         return
-    for sequence, step, place in (~value.isfinite() & real[:, :, None]).nonzero()[:1].tolist():
-        found = float(value[sequence, step, place])
-        raise InputError(f"{name} must be finite on real steps, found {found} at sequence {sequence}, step {step}")
+    real = masks.real_steps(lengths, value.shape[1])
+    bad = ~value.isfinite() & real[:, :, None]
+    if reach is not None:
+        place = torch.arange(value.shape[1], device=value.device)
+        bad &= real[:, None, :] & ((place[:, None] - place).abs() <= reach)
+    for where in bad.nonzero()[:1].tolist():
+        sequence, step, place = where
+        at = f"sequence {sequence}, step {step}, " + ("feature" if reach is None else "against step") + f" {place}"
+        raise InputError(f"{name} must be finite on real steps, found {float(value[tuple(where)])} at {at}")

@@ -62,8 +62,8 @@ def read(path: Path, task: str = "regression") -> Source:
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {key: file[key] for key in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            content = {key: archive[key] for key in archive.files}
     except Exception as error:  # a broken archive can raise anything
         raise InputError(f"{path} is not a sound .npz file of plain arrays: {str(error).splitlines()[0]}") from None
     for key in ("visible", "victim", "labels"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..config import settings
-from ..errors import AT_LEAST_0, SHARE_OR_0, check_fields, one_of, whole
+from ..errors import AT_LEAST_0, SEED, SHARE_OR_0, check_fields, one_of, whole
 from .source import Source
 
 
@@ -36,7 +36,7 @@ class PlantedConfig:
     def __post_init__(self) -> None:
         counts = dict.fromkeys(("shortest", "longest", "content", "private", "width"), whole(1))
         noises = dict.fromkeys(("first_noise", "second_noise", "label_noise"), AT_LEAST_0)
-        check_fields(self, **counts, **noises, samples=whole(5), window=whole(0), draw=whole(0), classes=whole(2))
+        check_fields(self, **counts, **noises, samples=whole(5), window=whole(0), draw=SEED, classes=whole(2))
         check_fields(self, victim_share=SHARE_OR_0, longest=whole(self.shortest))
         one_of("task", self.task, ("regression", "classification"))
 

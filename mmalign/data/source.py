@@ -84,7 +84,8 @@ def sequences(name: str, modality: str, values: object) -> Tensor:
     values = np.asarray(values)
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(f"{name}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as such
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
 def check_finite(name: str, modality: str, values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, DataSpec
-from ..errors import SHARE, InputError, check, one_of, whole
+from ..errors import SEED, SHARE, InputError, check, one_of
 from . import missing
 from .source import TEST, TRAIN, VALID, Source
 
@@ -95,7 +95,7 @@ def make_splits(
     """
     check("survival", survival, SHARE)
     check("labelled", labelled, SHARE)
-    check("seed", seed, whole(0))
+    check("seed", seed, SEED)
     one_of("setting", setting, ("A", "B"))
     if len(pair) != 2 or pair[0] == pair[1]:
         raise InputError(f"pair must be two different modalities, VISIBLE:VICTIM, found {':'.join(map(str, pair))}")

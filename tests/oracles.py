@@ -1,0 +1,58 @@
+"""Slow, obvious answers that the package's fast ones are held against."""
+
+import math
+
+
+def to_dense(band):
+    """(B, T, 2W+1) -> (B, T, T) entry by entry."""
+    batch, steps, offsets = band.shape
+    dense = band.new_zeros(batch, steps, steps)
+    for b in range(batch):
+        for t in range(steps):
+            for k in range(offsets):
+                s = t + k - offsets // 2
+                if 0 <= s < steps:
+                    dense[b, t, s] = band[b, t, k]
+    return dense
+
+
+def imagine(weights, first, lengths):
+    """z_j = sum over i of A_ij z_i, one step at a time (the paper's Eq. 13)."""
+    answer = first.new_zeros(first.shape)
+    window = weights.shape[2] // 2
+    for b, length in enumerate(lengths.tolist()):
+        for j in range(length):
+            for i in range(max(0, j - window), min(length, j + window + 1)):
+                answer[b, j] += weights[b, i, j - i + window] * first[b, i]
+    return answer
+
+
+def contrastive(first, second, temperature):
+    """Eqs. 15 and 16 on directions, both ways, by two loops."""
+    first, second = first / first.norm(dim=1, keepdim=True), second / second.norm(dim=1, keepdim=True)
+    count, total = len(first), 0.0
+    for ours, theirs in ((first, second), (second, first)):
+        for i in range(count):
+            scores = [math.exp(float(ours[i] @ theirs[j]) / temperature) for j in range(count)]
+            total -= math.log(scores[i] / sum(scores)) / count / 2
+    return total
+
+
+def f1(truth, guess):
+    """(macro, weighted) F1 over the classes that occur, by counting."""
+    scores, sizes = [], []
+    for one in sorted({*truth, *guess}):
+        hits = sum(a == b == one for a, b in zip(truth, guess, strict=True))
+        scores.append(2 * hits / (truth.count(one) + guess.count(one)))
+        sizes.append(truth.count(one))
+    return sum(scores) / len(scores), sum(a * b for a, b in zip(scores, sizes, strict=True)) / len(truth)
+
+
+def attention(query, key, value, real):
+    """Softmax attention of (T, D) to (S, D), one target step at a time."""
+    rows = []
+    for one in query:
+        scores = [float(one @ other) / math.sqrt(len(one)) for other in key]
+        weights = [math.exp(score) if there else 0.0 for score, there in zip(scores, real.tolist(), strict=True)]
+        rows.append(sum(weight / sum(weights) * row for weight, row in zip(weights, value, strict=True)))
+    return rows

@@ -1,0 +1,60 @@
+"""Data and systems so small that a training takes a fraction of a second."""
+
+from dataclasses import fields, replace
+
+import torch
+
+import mmalign
+from mmalign.data import Split
+from mmalign.imputing import Imputing
+from mmalign.registry import SYSTEMS
+
+NAMES = tuple(SYSTEMS)
+IMPUTING = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Imputing))
+BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_every_victim)
+TINY = {"width": 8, "fitter_width": 4, "warmup": 1}
+
+
+def planted(survival=0.5, setting="A", seed=0, labelled=1.0, **knobs):
+    """60 planted samples of 3 to 8 steps: 36 to train, 12 to validate, 12 to test."""
+    knobs = {"samples": 60, "shortest": 3, "longest": 8, **knobs}
+    return mmalign.load("planted", None, survival, setting, seed, labelled, **knobs)
+
+
+def data_for(name, **options):
+    """`planted`, with every victim where the system needs them all."""
+    whole = {"survival": 1.0, "setting": "B"} if SYSTEMS[name].kind.needs_every_victim else {}
+    return planted(**{**options, **whole})
+
+
+def build(name, data, seed=0, **changes):
+    """A system by name, narrow, with a warm-up of one epoch."""
+    entry = SYSTEMS[name]
+    known = {field.name for field in fields(entry.kind.config_type)}
+    tiny = {key: value for key, value in TINY.items() if key in known}
+    return entry.kind.from_data(data, entry.configure(**{**tiny, **changes}), seed=seed)
+
+
+def train(name, data, seed=0, model=None, **changes):
+    """Build and fit: (system, history). The test split stays sealed, whatever the preset says."""
+    system = build(name, data, seed, **(model or {}))
+    config = SYSTEMS[name].configure_training(**{"epochs": 3, "seed": seed, "select": "validation", **changes})
+    return system, mmalign.fit(system, data, config, progress=False)
+
+
+def refilled(split, value):
+    """The same split; what hides the absent victims is `value`, a number or a tensor, and no longer NaN."""
+    batch = split.batch
+    victim = torch.where(batch.present[:, 1, None, None], batch.victim, torch.as_tensor(value, dtype=torch.float32))
+    return Split(replace(batch, features=(batch.visible, victim)))
+
+
+def same_weights(first, second):
+    """Whether two state dicts, or two lists of tensors, agree bit for bit."""
+    first, second = (list(one.values()) if isinstance(one, dict) else list(one) for one in (first, second))
+    return len(first) == len(second) and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def copied(parameters):
+    """What some tensors hold now."""
+    return [value.detach().clone() for value in parameters]

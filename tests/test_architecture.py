@@ -1,0 +1,112 @@
+"""The house: who may import whom, and that everything says what it is."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import mmalign
+
+PACKAGE = Path(mmalign.__file__).parent
+ORDER = (
+    "errors files config masks batch losses metrics system compiled transport recurrent encoders mult dynamics "
+    "imputing model baselines data training registry experiments statistics plots widgets cli __init__ __main__"
+).split()  # each may use only what stands before it
+INSIDE = {  # the same rule inside the two folders
+    "baselines": "bounds fills __init__".split(),
+    "data": "missing source unpickle arrays hdf5 planted smartwatch splits __init__".split(),
+}
+FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def home(path):
+    """Which entry of ORDER a file belongs to."""
+    return path.parts[0] if len(path.parts) > 1 else path.stem
+
+
+def dotted(path):
+    """data/splits.py -> ("mmalign", "data", "splits"); a package is its folder."""
+    return ("mmalign", *path.with_suffix("").parts) if path.stem != "__init__" else ("mmalign", *path.parts[:-1])
+
+
+def is_module(name):
+    place = PACKAGE.joinpath(*name[1:])
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+
+def imported(path, text=None):
+    """The modules of ours that a file imports anywhere in it, as tuples of names."""
+    package = dotted(path) if path.stem == "__init__" else dotted(path)[:-1]
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text() if text is None else text)):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names if alias.name.split(".")[0] == "mmalign")
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            if base[:1] == ("mmalign",):
+                for alias in node.names:
+                    yield (*base, alias.name) if is_module((*base, alias.name)) else base
+
+
+def test_every_module_has_its_place_in_the_order():
+    assert {home(path) for path in FILES} <= {*ORDER}
+    for folder, names in INSIDE.items():
+        assert {path.stem for path in FILES if path.parts[0] == folder} == {*names}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_module_imports_only_modules_listed_before_it(path):
+    own, allowed = home(path), ORDER[: ORDER.index(home(path))]
+    for target in imported(path):
+        if target[1:2] == (own,):  # inside its own folder
+            inside = INSIDE[own]
+            assert target[2] in inside[: inside.index(path.stem)], f"{path} imports {'.'.join(target)}"
+        else:
+            assert (target[1] if len(target) > 1 else "__init__") in allowed, f"{path} imports {'.'.join(target)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from . import masks", ("mmalign", "masks")),
+        ("from .masks import real_steps", ("mmalign", "masks")),
+        ("from .. import masks", None),
+        ("import mmalign.masks", ("mmalign", "masks")),
+        ("from mmalign import masks as m", ("mmalign", "masks")),
+        ("from mmalign.data import planted", ("mmalign", "data", "planted")),
+        ("from mmalign import load", ("mmalign",)),
+        ("def late():\n    from .training import fit", ("mmalign", "training")),
+        ("import numpy, torch.nn", None),
+    ],
+)
+def test_the_reader_of_imports_understands_each_way_to_write_one(text, found):
+    assert [*imported(Path("model.py"), text)] == ([found] if found else [])
+    if text == "from .. import masks":
+        assert [*imported(Path("data/arrays.py"), text)] == [("mmalign", "masks")]
+
+
+def test_the_lightest_modules_import_nothing_of_ours():
+    for name in ("errors", "masks", "metrics", "compiled", "statistics"):
+        assert not [*imported(Path(f"{name}.py"))], name
+
+
+def test_only_the_registry_knows_all_the_names():
+    above = {"registry", "experiments", "cli", "__init__", "__main__"}
+    for path in FILES:
+        if home(path) not in above:
+            assert not {target[1] for target in imported(path) if len(target) > 1} & above, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_module_class_and_public_function_says_what_it_is(path):
+    tree = ast.parse((PACKAGE / path).read_text())
+    assert ast.get_docstring(tree), path
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_no_file_names_a_place_of_one_machine(path):
+    text = (PACKAGE / path).read_text()
+    assert not [place for place in ("/home/", "/work/", "/tmp/", "/root/") if place in text]

@@ -1,0 +1,219 @@
+"""Who stands where, and who lacks what: TR3 and the rules of data.md."""
+
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+import small
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmalign import InputError
+from mmalign.data import Source, make_splits, missing
+
+PARTS = ("train", "valid", "test")
+
+
+def source(count=40, group=None, **changes):
+    """Samples whose features are their own number."""
+    values = torch.arange(count, dtype=torch.float32)[:, None, None].expand(count, 3, 2).clone()
+    groups = None if group is None else torch.arange(count) // group
+    facts = {"features": {"one": values, "two": values + 0.5}, "lengths": torch.full((count,), 3)}
+    facts |= {"labels": torch.arange(count, dtype=torch.float32), "task": "regression", "groups": groups}
+    return Source(name="numbers", about="numbers", **{**facts, **changes})
+
+
+def split(one=None, survival=0.5, setting="A", seed=0, labelled=1.0, pair=("one", "two")):
+    return make_splits(one or source(), pair, survival, setting, seed, labelled)
+
+
+def ids(data):
+    return [getattr(data, part).batch.ids.tolist() for part in PARTS]
+
+
+# ---- who stands where --------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 40), st.sampled_from([None, 2, 5]))
+def test_every_sample_stands_on_exactly_one_side_three_to_one_to_one(seed, group):
+    parts = ids(split(source(group=group), seed=seed))
+    assert sorted(chain(*parts)) == list(range(40))
+    if group != 5:
+        assert [len(part) for part in parts] == [24, 8, 8]
+
+
+@given(st.integers(0, 40))
+def test_a_group_never_stands_on_two_sides(seed):
+    one = source(group=4)
+    sides = [{*one.groups[part].tolist()} for part in ids(split(one, seed=seed))]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+
+
+@pytest.mark.parametrize("first", [0, 5, 35])
+@pytest.mark.parametrize("group", [None, 4])
+def test_five_seeds_are_five_folds_each_sample_is_tested_once_and_validated_once(first, group):
+    folds = [ids(split(source(group=group), seed=first + seed)) for seed in range(5)]
+    for side in (1, 2):
+        assert sorted(chain(*(fold[side] for fold in folds))) == list(range(40))
+
+
+def test_further_seeds_redraw_the_folds():
+    assert sorted(ids(split(seed=0))[2]) not in [sorted(ids(split(seed=seed))[2]) for seed in range(5, 10)]
+
+
+def test_the_same_seed_gives_the_same_ids_and_another_gives_others_of_the_same_number():
+    first, again, other = (split(seed=seed) for seed in (1, 1, 2))
+    assert ids(first) == ids(again) != ids(other)
+    assert first.train.complete.batch.ids.equal(again.train.complete.batch.ids)
+    assert [len(part) for part in ids(first)] == [len(part) for part in ids(other)]
+    assert len(first.train.complete) == len(other.train.complete)
+
+
+def test_a_source_that_comes_split_stays_so_and_the_seed_draws_the_absences_only():
+    one = source(parts=torch.arange(40) % 3)
+    first, second = split(one, seed=0), split(one, seed=1)
+    assert ids(first) == ids(second) == [list(range(part, 40, 3)) for part in range(3)]
+    assert not first.train.complete.batch.ids.equal(second.train.complete.batch.ids)
+
+
+# ---- who lacks what ----------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 100))
+def test_exactly_the_floor_of_p_times_n_victims_survive(percent):
+    survival = percent / 100
+    data = split(source(count=200), survival=survival, setting="B")
+    for part in PARTS:
+        one = getattr(data, part)
+        assert len(one.complete) == percent * len(one) // 100
+        both = torch.cat([one.complete.batch.ids, one.missing.batch.ids])
+        assert sorted(both.tolist()) == sorted(one.batch.ids.tolist())
+
+
+def test_setting_a_leaves_no_victim_in_validation_and_test_and_setting_b_the_training_rate():
+    for setting, share in (("A", 0), ("B", 4)):
+        data = split(setting=setting)
+        assert (len(data.train.complete), len(data.valid.complete), len(data.test.complete)) == (12, share, share)
+
+
+def test_an_absent_victim_is_nan_and_everything_else_is_as_it_was():
+    for part in PARTS:
+        batch = getattr(split(setting="B"), part).batch
+        own = batch.ids[:, None, None].float().expand(-1, 3, 2)
+        assert batch.visible.equal(own) and batch.labels.equal(batch.ids.float())
+        assert batch.victim[~batch.complete].isnan().all()
+        assert batch.victim[batch.complete].equal(own[batch.complete] + 0.5)
+
+
+def test_survivors_of_a_smaller_share_are_among_those_of_a_larger_one():
+    chosen = [{*split(survival=share).train.complete.batch.ids.tolist()} for share in (0.1, 0.4, 0.9, 1.0)]
+    assert chosen[0] < chosen[1] < chosen[2] < chosen[3]
+
+
+@given(st.integers(1, 60), st.floats(0, 1), st.integers(0, 9))
+def test_draws_are_exact_and_nested(count, share, seed):
+    chosen, more = missing.draw(count, share, seed), missing.draw(count, min(1.0, share + 0.2), seed)
+    assert int(chosen.sum()) == int(share * count + 1e-9) and (more | ~chosen).all()
+
+
+def test_swapping_the_pair_swaps_who_is_visible():
+    batch = split(pair=("two", "one")).train.complete.batch
+    assert batch.visible.equal(batch.ids[:, None, None].float().expand(-1, 3, 2) + 0.5)
+    assert batch.victim.equal(batch.visible - 0.5)
+
+
+def test_victims_that_the_source_lacks_are_never_present():
+    lacking = torch.arange(40) % 2 == 0
+    data = split(source(has_victim=~lacking), survival=1.0, setting="B")
+    for part in PARTS:
+        batch = getattr(data, part).batch
+        assert batch.complete.equal(~lacking[batch.ids])
+
+
+# ---- labels ------------------------------------------------------------------------------------------
+
+
+def test_labels_are_hidden_in_training_only_and_in_whole_groups():
+    one = source(group=4)
+    data = split(one, labelled=0.5)
+    batch = data.train.batch
+    shown = {*one.groups[batch.ids[batch.labelled]].tolist()}
+    assert len(shown) == 3 and shown.isdisjoint(one.groups[batch.ids[~batch.labelled]].tolist())
+    assert batch.labels[~batch.labelled].isnan().all()
+    assert data.valid.batch.labelled.all() and data.test.batch.labelled.all()
+
+
+def test_a_hidden_class_is_minus_one_and_at_least_one_group_is_shown():
+    classes = source(labels=torch.arange(40) % 3, task="classification", classes=("a", "b", "c"))
+    batch = split(classes, labelled=1e-6).train.batch
+    assert int(batch.labelled.sum()) == 1 and {*batch.labels[~batch.labelled].tolist()} == {-1}
+
+
+# ---- batches -----------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 30))
+def test_batches_hold_each_sample_once_and_keep_the_order_unless_shuffled(size):
+    data = small.planted()
+    whole = data.train.batch.ids.tolist()
+    plain = [batch.ids.tolist() for batch in data.train.batches(size)]
+    assert [*chain(*plain)] == whole and all(len(one) == size for one in plain[:-1])
+    order = torch.Generator().manual_seed(0)
+    mixed = [*chain(*(batch.ids.tolist() for batch in data.train.batches(size, order)))]
+    assert sorted(mixed) == sorted(whole) and mixed != whole
+
+
+def test_what_planted_data_know_is_told_for_the_samples_of_a_batch():
+    data = small.planted()
+    batch = data.valid.batch
+    assert data.answer("match", batch).equal(data.source.answers["match"][batch.ids])
+
+
+# ---- mistakes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"survival": 0.0}, "survival"),
+        ({"survival": 1.01}, "survival"),
+        ({"survival": float("nan")}, "survival"),
+        ({"survival": 0.01}, "survival 0.01 of 24 training samples leaves none"),
+        ({"labelled": 0.0}, "labelled"),
+        ({"setting": "C"}, "setting"),
+        ({"seed": -1}, "seed"),
+        ({"pair": ("one", "one")}, "pair must be two different modalities"),
+        ({"pair": ("one",)}, "pair must be two different modalities"),
+        ({"pair": ("one", "three")}, "unknown modality of numbers 'three'; known: one, two"),
+    ],
+)
+def test_a_bad_request_is_refused_by_its_name(options, says):
+    with pytest.raises(InputError, match=says):
+        split(**options)
+
+
+def test_a_source_checks_its_own_shapes():
+    with pytest.raises(InputError, match="labels holds 3 samples, lengths 40"):
+        source(labels=torch.zeros(3))
+    with pytest.raises(InputError, match=r"lengths must lie in 1\.\.3, found 4 at sample 39"):
+        source(lengths=torch.cat([torch.full((39,), 3), torch.tensor([4])]))
+    features = source().features
+    with pytest.raises(InputError, match="same number of steps"):
+        source(features={**features, "two": features["two"][:, :2]})
+    with pytest.raises(InputError, match="no samples"):
+        source(count=0)
+    with pytest.raises(InputError, match="five folds need at least 5 samples or groups, found 4"):
+        split(source(group=10))
+
+
+def test_the_digest_changes_with_any_value():
+    digests = {source().digest, source(count=41).digest, replace(source(), labels=torch.ones(40)).digest}
+    features = source().features
+    features["two"][3, 1, 1] += 1e-3
+    assert len(digests | {source(features=features).digest}) == 4 and source().digest in digests
+
+
+def test_a_source_can_be_described_to_people():
+    facts = source(group=4, parts=torch.arange(40) % 3).describe()
+    assert facts["samples"] == "40" and facts["groups"] == "10" and facts["parts"] == "train 14, valid 13, test 13"

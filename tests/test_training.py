@@ -1,0 +1,267 @@
+"""The one loop: EV1, TR3, the clock, clipping, selection, the sealed test split."""
+
+import math
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+import small
+import torch
+from torch import nn
+
+import mmalign
+from mmalign import InputError, TrainConfig, training
+from mmalign.config import BackboneConfig
+from mmalign.system import Stage, Step, System
+
+
+class Toy(System):
+    """A few weights; losses and predictions are whatever the test says."""
+
+    config_type = BackboneConfig
+
+    def __init__(self, spec, config=None):
+        super().__init__(spec, config or BackboneConfig())
+        self.weight, self.other = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(3))
+        self.register_buffer("epoch", torch.tensor(-1))
+        self.seen = []
+        self.answer = lambda batch: batch.labels
+
+    def groups(self):
+        return {"weight": [self.weight], "other": [self.other]}
+
+    def learn_scales(self, samples):
+        pass
+
+    def stages(self, epoch, epochs):
+        self.epoch.fill_(epoch)
+        return [Stage("all", (Step("task", self.loss, ("weight",)),))]
+
+    def loss(self, batch):
+        self.seen.append(batch.ids.tolist())
+        return {"task": batch.ids.float().mean() + self.weight.sum() * 0}
+
+    def predict(self, batch):
+        return self.answer(batch)
+
+
+def toy(data, **changes):
+    model = Toy(data.spec)
+    for name, value in changes.items():
+        setattr(model, name, value)
+    return model
+
+
+def fit(model, data, **changes):
+    return mmalign.fit(model, data, TrainConfig(**{"epochs": 3, "patience": 99, **changes}), progress=False)
+
+
+def scripted(model, scores):
+    """Predictions that miss the label by scores[epoch]."""
+    model.answer = lambda batch: batch.labels + scores[int(model.epoch)]
+
+
+# ---- what is seen ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_each_sample_is_visited_exactly_once_an_epoch_in_a_new_order(size):
+    data = small.planted()
+    model = toy(data)
+    history = fit(model, data, batch_size=size, epochs=2)
+    per_epoch = len(model.seen) // 2
+    orders = [[*chain(*model.seen[:per_epoch])], [*chain(*model.seen[per_epoch:])]]
+    assert [sorted(order) for order in orders] == [sorted(data.train.batch.ids.tolist())] * 2
+    assert orders[0] != orders[1] and history.steps == 2 * math.ceil(36 / size) == len(model.seen)
+
+
+def test_the_order_is_the_seeds():
+    data, found = small.planted(), []
+    for seed in (0, 0, 1):
+        model = toy(data)
+        fit(model, data, seed=seed)
+        found.append(model.seen)
+    assert found[0] == found[1] != found[2]
+
+
+# ---- EV1 ---------------------------------------------------------------------------------------------
+
+
+def test_loss_averages_do_not_depend_on_the_batch_size():
+    data = small.planted()
+    mean = data.train.batch.ids.float().mean().item()
+    for size in (1, 7, 32, 100):
+        history = fit(toy(data), data, batch_size=size)
+        assert history.column("task/task") == pytest.approx([mean] * 3)
+
+
+def test_neither_do_predictions_and_validation():
+    data = small.planted(setting="B", survival=0.6)
+    model = small.build("mm-align", data)
+    answers = [training.predictions(model, data.train, size)[0] for size in (1, 7, 256)]
+    torch.testing.assert_close(answers[0], answers[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(answers[0], answers[2], atol=1e-5, rtol=0)
+    labels = data.valid.batch.labels
+    loss, scores = training.validate(model, data.valid)
+    guess = training.predictions(model, data.valid)[0]
+    assert loss == pytest.approx((guess - labels).square().mean().item())
+    assert scores["mae"] == pytest.approx((guess - labels).abs().mean().item())
+
+
+def test_the_test_split_cannot_be_read_before_training_ends_and_can_afterwards():
+    data = small.planted()
+
+    def peek(batch):
+        next(data.test.batches(4))
+
+    with pytest.raises(RuntimeError, match="sealed"):
+        fit(toy(data, loss=peek), data)
+    for part in (data.test, data.test.missing):  # nor through a part of it, and the seal is lifted again
+        assert len([*part.batches(4)]) == 3
+        with data.test.sealed("why"), pytest.raises(RuntimeError, match="why"):
+            next(part.batches(4))
+
+
+def test_the_released_selection_reads_the_test_split_and_keeps_its_best():
+    data = small.planted()
+    model = toy(data)
+    scripted(model, [3.0, 1.0, 2.0])
+    history = fit(model, data, select="official")
+    assert history.official["mae"] == pytest.approx(1.0) and history.best_epoch == 1
+
+
+# ---- selection ---------------------------------------------------------------------------------------
+
+
+def test_the_weights_of_the_best_validation_epoch_are_kept_and_the_test_split_has_no_say():
+    data = small.planted()
+    for test_labels in (data.test.batch.labels, torch.full((12,), math.nan)):
+        model = toy(data)
+        scripted(model, [4.0, 1.0, 3.0, 2.0])
+        other = replace(data, test=replace(data.test, batch=replace(data.test.batch, labels=test_labels)))
+        history = fit(model, other, epochs=4)
+        assert (history.best_epoch, int(model.epoch), model.training) == (1, 1, False)
+        assert history.column("valid_loss") == pytest.approx([16, 1, 9, 4], rel=1e-4)
+
+
+def test_training_stops_when_validation_has_not_improved_for_the_patience():
+    data = small.planted()
+    model = toy(data)
+    scripted(model, [5.0, 2.0, 3.0, 1.0, 4.0, 4.0, 0.5])
+    history = fit(model, data, epochs=7, patience=2)
+    assert (len(history.rows), history.best_epoch) == (6, 3)
+
+
+def test_no_epoch_of_the_warm_up_can_be_the_best():
+    data = small.planted()
+    model = toy(data, warmup=2)
+    scripted(model, [0.0, 0.1, 3.0, 2.0])
+    history = fit(model, data, epochs=4)
+    assert history.best_epoch == 3 and math.isnan(history.column("valid_loss")[1])
+
+
+def test_epochs_must_outlast_the_warm_up():
+    data = small.planted()
+    with pytest.raises(InputError, match="epochs must exceed the warm-up of 3, found 3"):
+        fit(toy(data, warmup=3), data)
+
+
+def test_a_validation_loss_that_is_never_finite_is_said_aloud():
+    data = small.planted()
+    model = toy(data)
+    scripted(model, [math.nan] * 3)
+    with pytest.raises(RuntimeError, match="never finite"):
+        fit(model, data)
+
+
+# ---- steps -------------------------------------------------------------------------------------------
+
+
+def test_each_group_is_clipped_by_its_own_gradient_and_by_no_other():
+    data, norms = small.planted(), {}
+    for scope in ("group", "all"):
+        model = toy(data)
+        big = Step("big", lambda batch, model=model: {"task": 1e6 * (model.weight + model.other).sum()}, ("weight",))
+        tiny = Step("tiny", lambda batch, model=model: {"task": 0.5 * model.other.sum()}, ("other",))
+        model.stages = lambda epoch, epochs, both=(big, tiny): [Stage("all", both)]
+        fit(model, data, epochs=1, batch_size=100, clip=1.0, clip_scope=scope)
+        norms[scope] = model.other.grad.norm().item()
+    assert norms["group"] == pytest.approx(0.5 * 3**0.5, rel=1e-4)  # below 1, so left alone
+    assert norms["all"] < 0.9 * norms["group"]  # the stale gradient of the other group counted
+
+
+def test_a_long_gradient_is_cut_to_the_clip():
+    data = small.planted()
+    model = toy(data)
+    step = Step("big", lambda batch: {"task": 1e6 * model.weight.sum()}, ("weight",))
+    model.stages = lambda epoch, epochs: [Stage("all", (step,))]
+    fit(model, data, epochs=1, clip=0.5)
+    assert model.weight.grad.norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_loss_is_the_sum_of_its_parts():
+    data = small.planted()
+    model = toy(data)
+    step = Step("two", lambda batch: {"a": model.weight[0] * 0.2, "b": model.weight[1] * 0.3}, ("weight",))
+    model.stages = lambda epoch, epochs: [Stage("all", (step,))]
+    history = fit(model, data, epochs=1, batch_size=100)
+    assert model.weight.grad.tolist() == pytest.approx([0.2, 0.3, 0]) and {"two/a", "two/b"} < set(history.rows[0])
+
+
+# ---- ALL8: the clock ---------------------------------------------------------------------------------
+
+
+def test_the_clock_counts_training_steps_and_no_evaluation(monkeypatch):
+    data, now = small.planted(), [0.0]
+    model = toy(data)
+    loss = model.loss
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+
+    def slow_loss(batch):
+        now[0] += 1
+        return loss(batch)
+
+    def slower_answer(batch):
+        now[0] += 1000
+        return batch.labels
+
+    model.loss, model.answer = slow_loss, slower_answer
+    history = fit(model, data, batch_size=9)
+    assert history.train_seconds == history.steps == 3 * 4
+
+
+def test_an_epoch_of_mm_align_costs_at_most_three_of_single():
+    data, seconds = small.planted(samples=300, shortest=10, longest=20), {}
+    for name in ("single", "mm-align"):
+        _, history = small.train(name, data, epochs=9, patience=9, model={"width": 16})
+        seconds[name] = sorted(history.column("seconds")[2:])[3]  # the median after warm-up
+    assert seconds["mm-align"] <= 3 * seconds["single"], seconds
+
+
+# ---- everything else ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_a_bar_is_shown_where_someone_watches_and_never_on_stdout(wanted, capsys):
+    data = small.planted()
+    mmalign.fit(toy(data), data, TrainConfig(epochs=2), progress=wanted)
+    captured = capsys.readouterr()
+    assert captured.out == "" and ("epoch" in captured.err) == (wanted is True)
+
+
+def test_nothing_outside_notices_that_random_numbers_were_drawn():
+    data, before = small.planted(), torch.get_rng_state()
+    small.train("mm-align", data)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_a_system_that_needs_every_victim_says_so_at_every_door():
+    lacking, whole = small.planted(), small.planted(survival=1.0, setting="B")
+    model = small.build("double", whole)
+    for door in (
+        lambda: small.build("double", lacking),
+        lambda: fit(model, lacking),
+        lambda: mmalign.evaluate(model, lacking.test),
+    ):
+        with pytest.raises(InputError, match=r"Double needs the victim of every sample: load .*survival=1"):
+            door()
