@@ -64,7 +64,7 @@ def transport_table(
 def growth_table(
     grids: dict[str, Sequence[tuple[int, int, int, float]]] = GROWTH, sweeps: int = 50, repeats: int = 3
 ) -> list[dict[str, object]]:
-    """A row per problem: our median time, our peak memory, the machine's limit."""
+    """A row per problem: our median time, the peak memory of a process, the machine's limit."""
     rows, rates = [], machine_rates()
     for grows, grid in grids.items():
         megabytes = peak_memory(grid, sweeps)
@@ -196,24 +196,29 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _take_turns(solvers: dict[str, Callable[[], object]], repeats: int, least: float = 0.02) -> dict[str, float]:
-    """Median seconds of each. Short ones run several times a turn, so that a turn takes `least` seconds."""
+def _take_turns(
+    solvers: dict[str, Callable[[], object]], repeats: int, least: float = 0.02, most: float = 2.0
+) -> dict[str, float]:
+    """Median seconds of each. The quick run several times a turn, `least` seconds; the slow sit out after `most`."""
     times = {name: [] for name in solvers}
+    counts = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of costs beyond the float32 range and of runs that were cut short
-        counts = {}
+        warnings.simplefilter("ignore")  # of runs that were cut short
         for name, solve in solvers.items():
             solve()  # compiles
-            start = time.perf_counter()
-            solve()
-            counts[name] = 1 + int(least / (time.perf_counter() - start))
+            counts[name] = 1 + int(least / _seconds(solve, 1))
         for _ in range(repeats):
             for name, solve in solvers.items():
-                start = time.perf_counter()
-                for _ in range(counts[name]):
-                    solve()
-                times[name].append((time.perf_counter() - start) / counts[name])
+                if sum(times[name]) < most:
+                    times[name].append(_seconds(solve, counts[name]))
     return {name: median(values) for name, values in times.items()}
+
+
+def _seconds(work: Callable[[], object], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        work()
+    return (time.perf_counter() - start) / count
 
 
 def machine_rates() -> dict[str, float]:
@@ -249,18 +254,16 @@ _PEAK = """
 import json, resource, sys
 from mmalign import bench
 unit = 2**20 if sys.platform == "darwin" else 2**10
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 sweeps, *problems = json.loads(sys.argv[1])
-bench._ours(*bench._sequences(1, 8), 2, 0.2, 1)()
-base, peaks = peak(), []
+peaks = []
 for batch, steps, window, mu in problems:
     bench._ours(*bench._sequences(batch, steps), window, mu, sweeps)()
-    peaks.append(peak() - base)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 print(json.dumps(peaks))
 """
 
 
 def peak_memory(problems: Sequence[tuple[int, int, int, float]], sweeps: int) -> list[float]:
-    """MB each of these (B, T, W, mu), in growing order, adds to a fresh process, its input and output included."""
+    """MB of a whole fresh process, Python and torch included, after each of these (B, T, W, mu) in growing order."""
     command = [sys.executable, "-c", _PEAK, json.dumps([sweeps, *problems])]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import InputError, one_of
+from .errors import InputError, check, one_of, whole
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--data-dir", metavar="DIR")
         one.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair, help="check only these")
         one.set_defaults(command=command)
+
+    bench = commands.add_parser("bench", help="time the transport solver, or an epoch of every system")
+    bench.add_argument("what", choices=("transport", "training"), metavar="transport|training")
+    bench.add_argument("--threads", metavar="N", type=_whole, default=1, help="of training; transport shows 1 and 2")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(command=_bench)
     return parser
 
 
@@ -155,6 +161,25 @@ def _print_record(record: dict[str, object]) -> None:
     print(
         "  epoch {best_epoch} of {epochs}, {train_seconds:.1f} s of training, {parameters} parameters".format(**record)
     )
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from . import bench, experiments
+
+    transport = arguments.what == "transport"
+    check("threads", arguments.threads, whole(1))
+    torch.set_num_threads(arguments.threads)
+    report = bench.transport_report() if transport else experiments.training_report()
+    if arguments.json:
+        print(json.dumps(report))
+    elif transport:
+        bench.print_report(report)
+    else:
+        print(f"an epoch on {report['dataset']}, {report['threads']} threads")
+        for row in report["epochs"]:
+            print("  {system:<20}{seconds:>8.3f} s {times_single:>6.2f} times single".format(**row))
 
 
 def _data_list(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -86,12 +87,16 @@ def run(experiment: Experiment, data_dir: str | Path | None = None, progress: bo
             "device": experiment.device,
             "threads": torch.get_num_threads(),
         },
-        "versions": {
-            "mmalign": version("mmalign"),
-            "torch": torch.__version__,
-            "numpy": version("numpy"),
-            "python": platform.python_version(),
-        },
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "mmalign": version("mmalign"),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
     }
 
 
@@ -110,3 +115,26 @@ def store(record: dict[str, object], folder: str | Path) -> Path:
     path = Path(folder) / name_of(record)
     write_whole(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     return path
+
+
+def training_report(dataset: str = "smartwatch", repeats: int = 3, **options: object) -> dict[str, object]:
+    """What an epoch of each system costs: median seconds, and how many times an epoch of `single`.
+
+    The systems take turns, so that whatever else the machine does meets all of them. Warm-up epochs do not
+    count. Options are the data set's own.
+    """
+    source, pair = read(dataset, **options), DATASETS[dataset].pair
+    gaps, full = (make_splits(source, pair, *asked, 0) for asked in ((0.5, "A"), (1.0, "B")))
+    seconds = {name: [] for name in SYSTEMS}
+    for _ in range(repeats):
+        for name, entry in SYSTEMS.items():
+            data = full if entry.kind.needs_every_victim else gaps
+            model = entry.kind.from_data(data, entry.configure())
+            history = fit(model, data, entry.configure_training(epochs=model.warmup + 2), progress=False)
+            seconds[name] += history.column("seconds")[model.warmup :]
+    typical = {name: median(values) for name, values in seconds.items()}
+    rows = [
+        {"system": name, "seconds": typical[name], "times_single": typical[name] / typical["single"]}
+        for name in SYSTEMS
+    ]
+    return {"dataset": dataset, "threads": torch.get_num_threads(), "epochs": rows, "versions": _versions()}

@@ -56,3 +56,42 @@ def attention(query, key, value, real):
         weights = [math.exp(score) if there else 0.0 for score, there in zip(scores, real.tolist(), strict=True)]
         rows.append(sum(weight / sum(weights) * row for weight, row in zip(weights, value, strict=True)))
     return rows
+
+
+def sinkhorn(cost, length, window, mu, sweeps):
+    """Eq. 10 on one sequence from v = 1, kernel entry by entry, in plain floats; rows of the plan, 0 on padding."""
+    inside = [[abs(t - s) <= window for s in range(length)] for t in range(length)]
+    kernel = [[math.exp(-cost[t][s] / mu) if inside[t][s] else 0.0 for s in range(length)] for t in range(length)]
+    v = [1.0] * length
+    for _ in range(sweeps):
+        u = [1 / length / sum(kernel[t][s] * v[s] for s in range(length)) for t in range(length)]
+        v = [1 / length / sum(kernel[t][s] * u[t] for t in range(length)) for s in range(length)]
+    plan = [[0.0] * len(cost) for _ in cost]
+    for t in range(length):
+        for s in range(length):
+            plan[t][s] = u[t] * kernel[t][s] * v[s]
+    return plan
+
+
+def marginal_gap(plan, length):
+    """The largest relative error over both marginals of (T, T), each sum rounded once."""
+    rows = [math.fsum(row) for row in plan.tolist()[:length]]
+    columns = [math.fsum(column) for column in plan.T.tolist()[:length]]
+    return max(abs(length * total - 1) for total in rows + columns)
+
+
+def released(cost, window, lam, barrier, most=10, eps=1e-7):
+    """The released solver on one sample (T, T), loop by loop, its two slips included; also the passes it made."""
+    length = len(cost)
+    plan = [
+        [math.exp(-lam * (cost[t][s] + barrier * (abs(t - s) > window))) for s in range(length)] for t in range(length)
+    ]
+    before, passes = [0.0] * length, 0
+    while passes < most and max(abs(sum(row) - old) for row, old in zip(plan, before, strict=True)) > eps:
+        passes += 1
+        before = [sum(row) for row in plan]
+        plan = [[entry / length / before[t] for entry in row] for t, row in enumerate(plan)]
+        columns = [sum(row[s] for row in plan) for s in range(length)]
+        plan = [[entry / length / columns[t] for entry in row] for t, row in enumerate(plan)]  # S1: rows, not columns
+    rows = [sum(row) for row in plan]
+    return [[row[s] / rows[s] for s in range(length)] for row in plan], passes  # S3: column s by row s

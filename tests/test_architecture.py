@@ -9,8 +9,9 @@ import mmalign
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "errors files config masks batch losses metrics system compiled transport recurrent encoders mult dynamics "
-    "imputing model baselines data training registry experiments statistics plots widgets cli __init__ __main__"
+    "errors files config masks batch losses metrics system compiled compiled_gru transport recurrent encoders mult "
+    "dynamics imputing model baselines data training registry experiments bench statistics plots widgets cli "
+    "__init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the two folders
     "baselines": "bounds fills __init__".split(),
