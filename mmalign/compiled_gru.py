@@ -1,33 +1,14 @@
-"""The compiled recurrence of `mmalign.recurrent`, forward and backward. D inputs, H hidden, both directions."""
+"""The compiled recurrence of `mmalign.recurrent`: both directions, each sequence to its own length.
+
+Axes: B sequences, T time steps, 2 directions (forward, backward), H hidden features; 3H gates in PyTorch's
+order: reset, update, candidate.
+"""
 
 import numpy as np
 from numba import njit
 
 # Sums may be reordered, so that they vectorise; NaN and infinity keep their meaning.
 _fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
-
-
-@_fast
-def _gru_forward(inputs, across, biases, states, gates, recalls):
-    """One direction. inputs: (T, B, 3H) in PyTorch's order r, z, n; across: (H, 3H); states: (T+1, B, H)."""
-    steps, batch, _ = inputs.shape
-    hidden = across.shape[0]
-    one = inputs.dtype.type(1)
-    within = np.empty(3 * hidden, inputs.dtype)
-    for t in range(steps):
-        for b in range(batch):
-            before, after, gate = states[t, b], states[t + 1, b], gates[t, b]
-            within[:] = biases
-            for j in range(hidden):
-                _add_multiple(within, before[j], across[j])
-            for j in range(2 * hidden):
-                gate[j] = one / (one + np.exp(-inputs[t, b, j] - within[j]))
-            for j in range(hidden):
-                recalls[t, b, j] = within[2 * hidden + j]
-                candidate = inputs[t, b, 2 * hidden + j] + gate[j] * within[2 * hidden + j]
-                candidate = one - 2 * one / (np.exp(2 * one * candidate) + one)  # tanh
-                gate[2 * hidden + j] = candidate
-                after[j] = candidate + gate[hidden + j] * (before[j] - candidate)
 
 
 @_fast
@@ -38,50 +19,88 @@ def _add_multiple(sums, factor, row):
 
 
 @_fast
-def _gru_backward(upstream, states, gates, recalls, across, into, within):
-    """Gradients of the gate inputs (`into`) and of the recurrent products (`within`), both (T, B, 3H)."""
-    steps, batch, hidden = upstream.shape
+def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
+    batch, hidden = len(inputs), across.shape[1]
+    one = inputs.dtype.type(1)
+    within = np.empty(3 * hidden, inputs.dtype)
+    for b in range(batch):
+        for d in range(2):
+            for place in range(lengths[b]):
+                t = place if d == 0 else lengths[b] - 1 - place
+                old, new, gate, into = before[b, t, d], states[b, t, d], gates[b, t, d], inputs[b, t, d]
+                if place > 0:
+                    old[:] = states[b, t - 1 if d == 0 else t + 1, d]
+                within[:] = biases[d]
+                for j in range(hidden):
+                    _add_multiple(within, old[j], across[d, j])
+                for j in range(2 * hidden):
+                    gate[j] = one / (one + np.exp(-into[j] - within[j]))
+                for j in range(hidden):
+                    recalls[b, t, d, j] = within[2 * hidden + j]
+                    candidate = into[2 * hidden + j] + gate[j] * within[2 * hidden + j]
+                    candidate = one - 2 * one / (np.exp(2 * one * candidate) + one)  # tanh
+                    gate[2 * hidden + j] = candidate
+                    new[j] = candidate + gate[hidden + j] * (old[j] - candidate)
+
+
+@_fast
+def _backward(upstream, before, gates, recalls, across, lengths, into, within):
+    batch, hidden = len(upstream), across.shape[1]
     one = upstream.dtype.type(1)
-    down = np.zeros((batch, hidden), upstream.dtype)
-    for t in range(steps - 1, -1, -1):
-        for b in range(batch):
-            gate, before = gates[t, b], states[t, b]
-            for j in range(hidden):
-                reset, update, candidate = gate[j], gate[hidden + j], gate[2 * hidden + j]
-                slope = upstream[t, b, j] + down[b, j]
-                new = slope * (one - update) * (one - candidate * candidate)
-                into[t, b, j] = new * recalls[t, b, j] * reset * (one - reset)
-                into[t, b, hidden + j] = slope * (before[j] - candidate) * update * (one - update)
-                into[t, b, 2 * hidden + j] = new
-                within[t, b, j] = into[t, b, j]
-                within[t, b, hidden + j] = into[t, b, hidden + j]
-                within[t, b, 2 * hidden + j] = new * reset
-                down[b, j] = slope * update
-            for j in range(hidden):
-                total = upstream.dtype.type(0)
-                for k in range(3 * hidden):
-                    total += within[t, b, k] * across[j, k]
-                down[b, j] += total
+    down = np.empty(hidden, upstream.dtype)
+    for b in range(batch):
+        for d in range(2):
+            down[:] = 0
+            for place in range(lengths[b] - 1, -1, -1):
+                t = place if d == 0 else lengths[b] - 1 - place
+                old, gate, left, right = before[b, t, d], gates[b, t, d], into[b, t, d], within[b, t, d]
+                for j in range(hidden):
+                    reset, update, candidate = gate[j], gate[hidden + j], gate[2 * hidden + j]
+                    slope = upstream[b, t, d, j] + down[j]
+                    new = slope * (one - update) * (one - candidate * candidate)
+                    left[j] = new * recalls[b, t, d, j] * reset * (one - reset)
+                    left[hidden + j] = slope * (old[j] - candidate) * update * (one - update)
+                    left[2 * hidden + j] = new
+                    right[j] = left[j]
+                    right[hidden + j] = left[hidden + j]
+                    right[2 * hidden + j] = new * reset
+                    down[j] = slope * update
+                for j in range(hidden):
+                    total = upstream.dtype.type(0)
+                    for k in range(3 * hidden):
+                        total += right[k] * across[d, j, k]
+                    down[j] += total
 
 
 def gru_forward(
-    inputs: np.ndarray, across: np.ndarray, biases: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(2, T, B, 3H), (2, H, 3H), (2, 3H) -> states (2, T+1, B, H), gates (2, T, B, 3H), recalls (2, T, B, H)."""
-    directions, steps, batch, _ = inputs.shape
-    hidden = across.shape[1]
-    states = np.zeros((directions, steps + 1, batch, hidden), inputs.dtype)
-    gates, recalls = np.empty_like(inputs), np.empty((directions, steps, batch, hidden), inputs.dtype)
-    for d in range(directions):
-        _gru_forward(inputs[d], across[d], biases[d], states[d], gates[d], recalls[d])
-    return states, gates, recalls
+    inputs: np.ndarray, across: np.ndarray, biases: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Run both directions from zero states; padding stays 0.
+
+    Args:
+        inputs: (B, T, 2, 3H) what the gates get from the sequence.
+        across: (2, H, 3H) what they get from the state of the step before.
+        biases: (2, 3H) of that; lengths: (B,).
+
+    Returns:
+        states (B, T, 2, H), the states before them (same), gates (B, T, 2, 3H), recalls (B, T, 2, H).
+    """
+    shape = (*inputs.shape[:3], across.shape[1])
+    states, before, recalls = (np.zeros(shape, inputs.dtype) for _ in range(3))
+    gates = np.zeros_like(inputs)
+    _forward(inputs, across, biases, lengths, states, before, gates, recalls)
+    return states, before, gates, recalls
 
 
 def gru_backward(
-    upstream: np.ndarray, states: np.ndarray, gates: np.ndarray, recalls: np.ndarray, across: np.ndarray
+    upstream: np.ndarray,
+    before: np.ndarray,
+    gates: np.ndarray,
+    recalls: np.ndarray,
+    across: np.ndarray,
+    lengths: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient of the states (2, T, B, H) -> gradients of the gate inputs and of the recurrent products."""
-    into, within = np.empty_like(gates), np.empty_like(gates)
-    for d in range(len(gates)):
-        _gru_backward(upstream[d], states[d], gates[d], recalls[d], across[d], into[d], within[d])
+    """Gradient of the states (B, T, 2, H) -> gradients of `inputs` and of what came across, (B, T, 2, 3H)."""
+    into, within = np.zeros_like(gates), np.zeros_like(gates)
+    _backward(upstream, before, gates, recalls, across, lengths, into, within)
     return into, within

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from . import masks
-
 try:
     from . import compiled_gru as compiled
 except ImportError:  # without numba
@@ -32,42 +30,28 @@ class BidirectionalGRU(nn.GRU):
         return pad_packed_sequence(super().forward(packed)[0], batch_first=True, total_length=sequence.shape[1])[0]
 
     def _compiled(self, sequence: Tensor, lengths: Tensor) -> Tensor:
-        real = masks.real_steps(lengths, sequence.shape[1])
-        # Read backwards, a sequence starts at its true end: its steps are turned round, its padding stays behind.
-        turned = torch.where(
-            real, lengths[:, None] - 1 - torch.arange(sequence.shape[1]), torch.arange(sequence.shape[1])
-        )
-        turned = turned[:, :, None]  # (B, T, 1)
-        backward = sequence.gather(1, turned.expand_as(sequence))
-        inputs = [
-            F.linear(sequence, self.weight_ih_l0, self.bias_ih_l0),
-            F.linear(backward, self.weight_ih_l0_reverse, self.bias_ih_l0_reverse),
-        ]
-        inputs = torch.stack(inputs).transpose(1, 2)  # (2, T, B, 3H)
-        weights = torch.stack([self.weight_hh_l0, self.weight_hh_l0_reverse])  # (2, 3H, H)
+        weights = torch.cat([self.weight_ih_l0, self.weight_ih_l0_reverse])  # (6H, D)
+        inputs = F.linear(sequence, weights, torch.cat([self.bias_ih_l0, self.bias_ih_l0_reverse]))
+        across = torch.stack([self.weight_hh_l0, self.weight_hh_l0_reverse])  # (2, 3H, H)
         biases = torch.stack([self.bias_hh_l0, self.bias_hh_l0_reverse])  # (2, 3H)
-        states = _Scan.apply(inputs, weights, biases).transpose(1, 2)  # (2, B, T, H)
-        there, back = states[0], states[1].gather(1, turned.expand_as(states[1]))
-        return torch.cat([there, back], dim=2) * real[:, :, None]
+        return _Scan.apply(inputs.unflatten(2, (2, -1)), across, biases, lengths).flatten(2)
 
 
 class _Scan(torch.autograd.Function):
-    """The recurrence: gate inputs (2, T, B, 3H), weights (2, 3H, H), biases (2, 3H) -> (2, T, B, H)."""
+    """The recurrence: gate inputs (B, T, 2, 3H), weights (2, 3H, H), biases (2, 3H) -> states (B, T, 2, H)."""
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
-        inputs, across = inputs.contiguous(), weights.transpose(1, 2).contiguous()
-        states, gates, recalls = compiled.gru_forward(inputs.numpy(), across.numpy(), biases.contiguous().numpy())
-        states, gates, recalls = (torch.from_numpy(value) for value in (states, gates, recalls))
-        ctx.save_for_backward(states, gates, recalls, across)
-        return states[:, 1:]
+    def forward(ctx, inputs: Tensor, weights: Tensor, biases: Tensor, lengths: Tensor) -> Tensor:
+        across = weights.transpose(1, 2).contiguous()
+        arrays = (value.contiguous().numpy() for value in (inputs, across, biases, lengths))
+        states, before, gates, recalls = map(torch.from_numpy, compiled.gru_forward(*arrays))
+        ctx.save_for_backward(before, gates, recalls, across, lengths)
+        return states
 
     @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        states, gates, recalls, across = ctx.saved_tensors
-        into, within = compiled.gru_backward(
-            upstream.contiguous().numpy(), states.numpy(), gates.numpy(), recalls.numpy(), across.numpy()
-        )
-        into, within = torch.from_numpy(into), torch.from_numpy(within).flatten(1, 2)  # (2, T*B, 3H)
-        weights = within.transpose(1, 2) @ states[:, :-1].flatten(1, 2)
-        return into, weights, within.sum(1)
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        arrays = (value.contiguous().numpy() for value in (upstream, *ctx.saved_tensors))
+        into, within = map(torch.from_numpy, compiled.gru_backward(*arrays))
+        within = within.permute(2, 3, 0, 1).flatten(2)  # (2, 3H, B*T)
+        before = ctx.saved_tensors[0].permute(2, 0, 1, 3).flatten(1, 2)  # (2, B*T, H)
+        return into, within @ before, within.sum(2), None

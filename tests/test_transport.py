@@ -114,6 +114,24 @@ def test_the_compiled_path_is_the_plain_one_to_rounding(problem):
     torch.testing.assert_close(fast.band, plain.band, rtol=2e3 * torch.finfo(cost.dtype).eps, atol=BOTH[cost.dtype])
 
 
+@pytest.mark.parametrize("window", [0, 3, 150, None])
+def test_what_is_longer_than_a_block_is_solved_like_what_is_not(window):
+    cost = costs(2, 300, seed=4)
+    fast = transport.sinkhorn(cost, [300, 131], window, tol=0, max_sweeps=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "compiled", None)
+        plain = transport.sinkhorn(cost, [300, 131], window, tol=0, max_sweeps=5)
+    torch.testing.assert_close(fast.band, plain.band, rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(fast.gap, plain.gap)
+
+
+def test_scalings_that_grow_beyond_the_range_of_floats_are_absorbed_without_a_trace(path):
+    """A ramp of costs: after some sixty sweeps log v has passed 130, and a row sum would be lost."""
+    cost = costs(1, 24, seed=5) + torch.linspace(0, 8, 24).double() * torch.linspace(0, 1, 24).double()[:, None]
+    plan = transport.sinkhorn(cost.mT, window=3, mu=0.02, tol=0, max_sweeps=1000)
+    torch.testing.assert_close(plan.mass[0].mT, pot(cost[0], 3, 0.02, 0, 1000), rtol=0, atol=1e-10)
+
+
 def test_align_is_sinkhorn_on_the_cosine_cost(path):
     x, y = torch.randn(3, 17, 5).double(), torch.randn(3, 17, 5).double()
     cost = 1 - torch.nn.functional.cosine_similarity(x[:, :, None], y[:, None], dim=3)
