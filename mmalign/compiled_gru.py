@@ -12,10 +12,17 @@ _fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "
 
 
 @_fast
-def _add_multiple(sums, factor, row):
-    """sums += factor * row"""
-    for k in range(len(sums)):
-        sums[k] += factor * row[k]
+def _add_product(sums, vector, matrix):
+    """sums += vector @ matrix, four rows at a time, so that the sums are read and written a quarter as often."""
+    rows, fours = len(vector), len(vector) // 4 * 4
+    for j in range(0, fours, 4):
+        one, two, three, four = matrix[j], matrix[j + 1], matrix[j + 2], matrix[j + 3]
+        for k in range(len(sums)):
+            sums[k] += vector[j] * one[k] + vector[j + 1] * two[k] + vector[j + 2] * three[k] + vector[j + 3] * four[k]
+    for j in range(fours, rows):
+        row = matrix[j]
+        for k in range(len(sums)):
+            sums[k] += vector[j] * row[k]
 
 
 @_fast
@@ -31,8 +38,7 @@ def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
                 if place > 0:
                     old[:] = states[b, t - 1 if d == 0 else t + 1, d]
                 within[:] = biases[d]
-                for j in range(hidden):
-                    _add_multiple(within, old[j], across[d, j])
+                _add_product(within, old, across[d])
                 for j in range(2 * hidden):
                     gate[j] = one / (one + np.exp(-into[j] - within[j]))
                 for j in range(hidden):
