@@ -44,10 +44,9 @@ def transport_table(
 
     Ours has a further entry, `of_limit`: how many times longer it takes than the machine must (`machine_limit`).
     """
-    rows = []
+    rows, rates = [], machine_rates()
     for count in threads:
         with _threads(count):
-            rates = machine_rates()
             for batch, steps, window in shapes:
                 solvers = _solvers(batch, steps, window, mu, sweeps)
                 times = _take_turns(solvers, repeats)
@@ -55,7 +54,7 @@ def transport_table(
                     row = {"solver": name, "B": batch, "T": steps, "W": window, "threads": count, "sweeps": sweeps}
                     row |= {"milliseconds": 1e3 * seconds, "times_ours": seconds / times["ours"]}
                     if name == "ours":
-                        limit = machine_limit(batch, steps, window, sweeps, rates)
+                        limit = machine_limit(batch, steps, window, sweeps, rates) / count
                         row |= {"limit_milliseconds": 1e3 * limit, "of_limit": seconds / limit}
                     rows.append(row)
     return rows
@@ -76,7 +75,7 @@ def growth_table(
                     "grows": grows, "B": batch, "T": steps, "W": window, "mu": mu, "sweeps": sweeps,
                     "milliseconds": 1e3 * _take_turns({"ours": ours}, repeats)["ours"],
                     "megabytes": peak,
-                    "limit_milliseconds": 1e3 * machine_limit(batch, steps, window, sweeps, rates),
+                    "limit_milliseconds": 1e3 * machine_limit(batch, steps, window, sweeps, rates) / torch.get_num_threads(),
                 }
             )  # fmt: skip
     return rows
@@ -96,7 +95,7 @@ def transport_report(small: bool = False) -> dict[str, object]:
 def print_report(report: dict[str, object]) -> None:
     """`transport_report` as tables on stdout."""
     rates = report["rates"]
-    print(f"{rates['multiply_adds'] / 1e9:.0f} G multiply-adds/s, {rates['bytes'] / 1e9:.0f} GB/s")
+    print(f"{rates['multiply_adds'] / 1e9:.0f} G multiply-adds/s, {rates['bytes'] / 1e9:.0f} GB/s a thread")
     print(f"\n{'solver':<24}{'B':>5}{'T':>6}{'W':>4}{'threads':>9}{'ms':>11}{'x ours':>9}{'x limit':>9}")
     for row in report["solvers"]:
         place = "{solver:<24}{B:>5}{T:>6}{W:>4}{threads:>9}{milliseconds:>11.2f}{times_ours:>9.1f}".format(**row)
@@ -222,24 +221,18 @@ def _seconds(work: Callable[[], object], count: int) -> float:
 
 
 def machine_rates() -> dict[str, float]:
-    """What the threads in use reach at best: float32 multiply-adds a second on data in cache, bytes a second copied."""
-    threads = torch.get_num_threads()
+    """What one thread reaches at best: float32 multiply-adds a second on data in cache, bytes a second copied."""
     left, right = torch.ones(384, 384), torch.ones(384, 384)
     source, target = torch.zeros(1 << 24), torch.zeros(1 << 24)  # 64 MB each, beyond any cache
-    fastest = {"multiply_adds": 0.0, "bytes": 0.0}
-    for _ in range(7):
-        for name, work, amount in (
-            ("multiply_adds", lambda: torch.mm(left, right), 384**3),
-            ("bytes", lambda: target.copy_(source), 2 * source.nbytes),
-        ):
-            start = time.perf_counter()
-            work()
-            fastest[name] = max(fastest[name], amount / (time.perf_counter() - start))
-    return {"threads": threads, **fastest}
+    with _threads(1):
+        return {
+            "multiply_adds": 384**3 / min(_seconds(lambda: torch.mm(left, right), 1) for _ in range(20)),
+            "bytes": 2 * source.nbytes / min(_seconds(lambda: target.copy_(source), 1) for _ in range(10)),
+        }
 
 
 def machine_limit(batch: int, steps: int, window: int, sweeps: int, rates: dict[str, float]) -> float:
-    """Seconds that no solver of windowed costs can beat: what must be computed and what must be moved, overlapping.
+    """Seconds of one thread that no solver of windowed costs can beat: what must be computed and what must be moved, overlapping.
 
     A multiply-add per feature of a cost and two per entry and sweep; both sequences read, the plan written once.
     Exponentials, divisions and whatever does not fit the cache come on top.

@@ -9,9 +9,7 @@ export function solve(cost, window, mu, tol, maxSweeps) {
   const kernel = cost.map((row) => row.map((value) => -value / mu));                 // log K, Eq. 9
   const near = span(0, l).map((i) => span(Math.max(0, i - window), Math.min(l, i + window + 1)));
 
-  // Row minima, then column minima, as the compiled solver starts.
-  const start = near.map((columns, i) => -highest(columns, (j) => kernel[i][j]));
-  let f, g = near.map((rows, j) => -highest(rows, (i) => kernel[i][j] + start[i]));            // log u, log v
+  let f, g = near.map(() => 0);                                                       // log u, log v
   let sweeps = 0;
   for (; sweeps < maxSweeps; sweeps++) {
     const rows = near.map((columns, i) => logShare - logSumExp(columns, (j) => kernel[i][j] + g[j]));
