@@ -64,7 +64,7 @@ def growth_table(
     grids: dict[str, Sequence[tuple[int, int, int, float]]] = GROWTH, sweeps: int = 50, repeats: int = 3
 ) -> list[dict[str, object]]:
     """A row per problem: our median time, the peak memory of a process, the machine's limit."""
-    rows, rates = [], machine_rates()
+    rows, rates, threads = [], machine_rates(), torch.get_num_threads()
     for grows, grid in grids.items():
         megabytes = peak_memory(grid, sweeps)
         for (batch, steps, window, mu), peak in zip(grid, megabytes, strict=True):
@@ -75,7 +75,7 @@ def growth_table(
                     "grows": grows, "B": batch, "T": steps, "W": window, "mu": mu, "sweeps": sweeps,
                     "milliseconds": 1e3 * _take_turns({"ours": ours}, repeats)["ours"],
                     "megabytes": peak,
-                    "limit_milliseconds": 1e3 * machine_limit(batch, steps, window, sweeps, rates) / torch.get_num_threads(),
+                    "limit_milliseconds": 1e3 * machine_limit(batch, steps, window, sweeps, rates) / threads,
                 }
             )  # fmt: skip
     return rows
@@ -232,7 +232,7 @@ def machine_rates() -> dict[str, float]:
 
 
 def machine_limit(batch: int, steps: int, window: int, sweeps: int, rates: dict[str, float]) -> float:
-    """Seconds of one thread that no solver of windowed costs can beat: what must be computed and what must be moved, overlapping.
+    """Seconds of one thread that no solver of windowed costs can beat: what must be computed or moved, overlapping.
 
     A multiply-add per feature of a cost and two per entry and sweep; both sequences read, the plan written once.
     Exponentials, divisions and whatever does not fit the cache come on top.
