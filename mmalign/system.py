@@ -74,16 +74,19 @@ class System(nn.Module):
     # ---- what all of them can do --------------------------------------------------------------------
 
     @classmethod
+    def check_victims(cls, samples: Batch) -> None:
+        """Raise `InputError` where this system needs every victim and some sample lacks its own."""
+        if cls.needs_every_victim and not samples.complete.all():
+            raise InputError(f"{cls.__name__} needs the victim of every sample: load with survival=1, setting='B'")
+
+    @classmethod
     def from_data(cls, data: "Splits", config: BackboneConfig | None = None, *, seed: int = 0) -> Self:  # noqa: F821
         """A new model for `data`: its widths, its task, the scales of its training samples.
 
         Raises:
             ValueError: this system needs every victim, and `data` lacks some.
         """
-        if cls.needs_every_victim and not data.train.batch.complete.all():
-            raise InputError(
-                f"{cls.__name__} needs the victim of every sample: load the data with survival=1, setting='B'"
-            )
+        cls.check_victims(data.train.batch)
         with seeded(seed):
             model = cls(data.spec, config or cls.config_type())
         model.learn_scales(data.train.batch)
@@ -112,8 +115,8 @@ class System(nn.Module):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
-        if not isinstance(about, dict) or about.get("system") != cls.__name__:
-            about = about if isinstance(about, dict) else {}
+        about = about if isinstance(about, dict) else {}
+        if about.get("system") != cls.__name__:
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
             spec = {**about["spec"], **{name: tuple(about["spec"][name]) for name in ("modalities", "widths")}}

@@ -57,8 +57,7 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
-    if system.needs_every_victim and not data.train.batch.complete.all():
-        raise InputError(f"{type(system).__name__} needs the victim of every sample: load the data with survival=1")
+    system.check_victims(data.train.batch)
     groups = system.groups()
     device = next(system.parameters()).device
     optimisers = {
@@ -179,6 +178,5 @@ def evaluate(system: System, split: Split) -> dict[str, float]:
     Raises:
         ValueError: this system needs every victim, and the split lacks some.
     """
-    if system.needs_every_victim and not split.batch.complete.all():
-        raise InputError(f"{type(system).__name__} needs the victim of every sample: load with survival=1, setting='B'")
+    system.check_victims(split.batch)
     return metrics.of_task(system.spec.task, *predictions(system, split))
