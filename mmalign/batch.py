@@ -5,10 +5,12 @@ The victim's features of a sample that lacks it are NaN from the loader on, so t
 reads them shows it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import masks
@@ -65,6 +67,17 @@ class Batch:
     def labelled(self) -> Tensor:
         """(B,) bool, True where the label is shown."""
         return ~self.labels.isnan() if self.labels.is_floating_point() else self.labels >= 0
+
+    @classmethod
+    def join(cls, batches: Sequence[Self]) -> Self:
+        """Some batches as one, padded to the longest."""
+        steps = max(one.visible.shape[1] for one in batches)
+        features = tuple(
+            torch.cat([F.pad(values, (0, 0, 0, steps - values.shape[1])) for values in modality])
+            for modality in zip(*(one.features for one in batches), strict=True)
+        )
+        rest = zip(*((one.lengths, one.labels, one.present, one.ids) for one in batches), strict=True)
+        return cls(features, *map(torch.cat, rest))
 
     def rows(self, chosen: Tensor) -> Self:
         """The samples that `chosen` names, by place or by mask, cut to the longest of them."""

@@ -122,7 +122,9 @@ class TrainConfig:
 
     epochs: int = 40
     batch_size: int = 32
-    lr: float = 1e-3  # Adam, every parameter group
+    optimiser: str = "adam"  # or "sgd", one for every parameter group
+    lr: float = 1e-3
+    momentum: float = 0.9  # of sgd
     weight_decay: float = 0.0
     clip: float = 1.0  # largest gradient norm of the group being stepped
     patience: int = 10  # epochs without a better one on validation before stopping; code: 7
@@ -132,7 +134,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, epochs=whole(1), batch_size=whole(1), patience=whole(1), seed=SEED)
-        check_fields(self, lr=ABOVE_0, weight_decay=AT_LEAST_0, clip=ABOVE_0)
+        check_fields(self, lr=ABOVE_0, momentum=BELOW_1, weight_decay=AT_LEAST_0, clip=ABOVE_0)
+        one_of("optimiser", self.optimiser, ("adam", "sgd"))
         one_of("clip_scope", self.clip_scope, ("group", "all"))
         one_of("select", self.select, ("validation", "official"))
 

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import losses, masks
+from . import masks
 from .batch import Batch, DataSpec
 from .config import BackboneConfig
 from .encoders import Embed
+from .readout import Readout
 
 
 class Attention(nn.Module):
@@ -76,6 +77,16 @@ class CrossStack(nn.Module):
             target = block(target, source, real)
         return self.norm(target)
 
+    def read_head(self, target: Tensor, source: Tensor, real: Tensor, target_real: Tensor | None = None) -> Tensor:
+        """The head of what `forward` gives, (B, D), at a fraction of its cost.
+
+        In the last block nobody reads the other steps, so only the head asks: one query instead of T+1.
+        """
+        *before, last = self.blocks
+        for block in before:
+            target = block(target, source, real)
+        return self.norm(last(target[:, :1], source, real))[:, 0]
+
     @torch.no_grad()
     def maps(self, target: Tensor, source: Tensor, real: Tensor) -> list[Tensor]:
         """The attention weights (B, heads, T+1, S+1) of each block, to look at."""
@@ -106,8 +117,10 @@ class OfficialFusion(nn.Module):
         layer = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.1, batch_first=True)
         self.layers = nn.TransformerDecoder(layer, layers)
 
-    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
-        return self.layers(target, source, tgt_key_padding_mask=~real, memory_key_padding_mask=~real)
+    def read_head(self, target: Tensor, source: Tensor, real: Tensor, target_real: Tensor | None = None) -> Tensor:
+        """(B, D); every step is computed for it, as released."""
+        target_real = real if target_real is None else target_real
+        return self.layers(target, source, tgt_key_padding_mask=~target_real, memory_key_padding_mask=~real)[:, 0]
 
 
 class Backbone(nn.Module):
@@ -115,7 +128,6 @@ class Backbone(nn.Module):
 
     def __init__(self, spec: DataSpec, config: BackboneConfig, encoders: int = 2) -> None:
         super().__init__()
-        self.spec = spec
         width, heads, dropout = config.width, config.heads, config.dropout
         self.embed = nn.ModuleList(
             Embed(features, width, config.kernel, config.positional, config.cls, config.clip_features)
@@ -131,20 +143,14 @@ class Backbone(nn.Module):
                 CrossStack(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
             )
             self.fusion = nn.ModuleList(CrossStack(width, heads, config.fusion_layers, dropout) for _ in range(2))
-        self.head = _head(2 * width, width, spec, config)
-        self.register_buffer("label_mean", torch.zeros(()))
-        self.register_buffer("label_spread", torch.ones(()))
+        self.answer = Readout(_head(2 * width, width, spec, config), spec)
 
     def learn_scales(self, samples: Batch) -> None:
         """Take the scales of features and labels from training samples, and only from what is shown."""
         for place, embed in enumerate(self.embed):
             shown = samples.real & samples.present[:, place, None]
             embed.standardise.learn(samples.features[place][shown])
-        if self.spec.task == "regression":
-            labels = samples.labels[samples.labelled]
-            self.label_mean.copy_(labels.mean())
-            spread = labels.std(correction=0)
-            self.label_spread.copy_(spread if spread > 0 else torch.ones(()))
+        self.answer.learn_scale(samples)
 
     def encode(self, batch: Batch, place: int) -> Tensor:
         """One modality of the samples, 0 the visible, 1 the victim. (B, T+1, D)"""
@@ -153,26 +159,26 @@ class Backbone(nn.Module):
         return self.encoders[place](states, states, real)
 
     def read(self, first: Tensor, second: Tensor, real: Tensor) -> Tensor:
-        """Fuse two hidden sequences both ways and read the two heads (Eq. 4). (B,) or (B, K)
+        """Fuse two hidden sequences and answer from the two heads (Eq. 4). (B,) or (B, K)
 
         first, second: (B, T+1, D); real: (B, T) bool.
         """
-        real = masks.with_head(real)
-        forward = self.fusion[0](first, second, real)[:, 0]  # z12: the first reads the second
-        backward = self.fusion[1](second, first, real)[:, 0]
-        return self.answer(torch.cat([forward, backward], dim=1))
+        return self.answer(self.fuse(first, second, real))
 
-    def answer(self, vector: Tensor) -> Tensor:
-        """(B, 2D) -> (B,) in the units of the labels, or (B, K) logits."""
-        out = self.head(vector)
-        return out if self.spec.task == "classification" else self.label_mean + self.label_spread * out[:, 0]
+    def fuse(self, first: Tensor, second: Tensor, real: Tensor, second_real: Tensor | None = None) -> Tensor:
+        """(B, 2D): the heads of both directions, z12 then z21; what the answer is read from.
+
+        second_real: (B, S) bool, the real steps of a second sequence (B, S+1, D) with a length of its own.
+        """
+        real = masks.with_head(real)
+        second_real = real if second_real is None else masks.with_head(second_real)
+        forward = self.fusion[0].read_head(first, second, second_real, real)  # z12: the first reads the second
+        backward = self.fusion[1].read_head(second, first, real, second_real)
+        return torch.cat([forward, backward], dim=1)
 
     def task_loss(self, prediction: Tensor, labels: Tensor) -> Tensor:
-        """The task loss in units of the training labels' spread, so that its weight beside other losses
-        does not depend on the labels' unit. ()"""
-        if self.spec.task == "classification":
-            return losses.task(prediction, labels)
-        return losses.task(prediction / self.label_spread, labels / self.label_spread)
+        """The task loss of some predictions. ()"""
+        return self.answer.loss(prediction, labels)
 
 
 def _head(features: int, width: int, spec: DataSpec, config: BackboneConfig) -> nn.Sequential:

@@ -23,14 +23,14 @@ class Step(NamedTuple):
     """What is done with one batch: which loss moves which parameters."""
 
     name: str  # "task", "fit", "denoise"
-    loss: Callable[[Batch], dict[str, Tensor]]  # named parts, each (); their sum is minimised
+    loss: Callable[[Batch], dict[str, Tensor]]  # named parts, each (); their sum is minimised; none: no step
     moves: tuple[str, ...] = ("backbone",)  # keys of `System.groups`; everything else is frozen
 
 
 class Stage(NamedTuple):
     """One pass over one part of the training data; every batch goes through every step in turn."""
 
-    split: str  # "complete", "missing" or "all"
+    split: str  # "complete", "missing", "paired" (some of both in every batch) or "all"
     steps: tuple[Step, ...]
 
 
@@ -48,6 +48,8 @@ class System(nn.Module):
     config_type: ClassVar[type[BackboneConfig]]
     warmup: int = 0  # epochs that only prepare; none of them can be chosen as the best
     needs_every_victim: ClassVar[bool] = False  # True: works only where no victim is absent
+    needs_visible: ClassVar[bool] = True  # False: works where any modality may be absent
+    most_modalities: ClassVar[int] = 2
 
     def __init__(self, spec: DataSpec, config: BackboneConfig) -> None:
         super().__init__()
@@ -67,6 +69,9 @@ class System(nn.Module):
         """The parameters of each optimiser."""
         return {"backbone": [*self.parameters()]}
 
+    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+        """What must look at the training samples before an epoch: clusters, say. By default nothing."""
+
     def learn_scales(self, samples: Batch) -> None:
         """Take the scales of features and labels from the training samples."""
         self.backbone.learn_scales(samples)
@@ -74,19 +79,23 @@ class System(nn.Module):
     # ---- what all of them can do --------------------------------------------------------------------
 
     @classmethod
-    def check_victims(cls, samples: Batch) -> None:
-        """Raise `InputError` where this system needs every victim and some sample lacks its own."""
+    def check_samples(cls, samples: Batch) -> None:
+        """Raise `InputError` where these samples lack what this system needs, or have more than it takes."""
+        if len(samples.features) > cls.most_modalities:
+            raise InputError(f"{cls.__name__} takes {cls.most_modalities} modalities, found {len(samples.features)}")
         if cls.needs_every_victim and not samples.complete.all():
             raise InputError(f"{cls.__name__} needs the victim of every sample: load with survival=1, setting='B'")
+        if cls.needs_visible and not samples.present[:, 0].all():
+            raise InputError(f"{cls.__name__} needs the visible modality of every sample: setting R drops it")
 
     @classmethod
     def from_data(cls, data: "Splits", config: BackboneConfig | None = None, *, seed: int = 0) -> Self:  # noqa: F821
         """A new model for `data`: its widths, its task, the scales of its training samples.
 
         Raises:
-            ValueError: this system needs every victim, and `data` lacks some.
+            ValueError: `data` lack what this system needs.
         """
-        cls.check_victims(data.train.batch)
+        cls.check_samples(data.train.batch)
         with seeded(seed):
             model = cls(data.spec, config or cls.config_type())
         model.learn_scales(data.train.batch)

@@ -57,13 +57,10 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
-    system.check_victims(data.train.batch)
+    system.check_samples(data.train.batch)
     groups = system.groups()
     device = next(system.parameters()).device
-    optimisers = {
-        name: torch.optim.Adam(group, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-        for name, group in groups.items()
-    }
+    optimisers = {name: _optimiser(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
     history, best, best_weights, since = History(), (float("inf"),), {}, 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
@@ -71,13 +68,14 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
     with seal, seeded(config.seed), tqdm(range(config.epochs), disable=hidden, unit="epoch") as bar:
         for epoch in bar:
             system.train()
+            system.prepare(epoch, data.train)
             sums, counts, started = {}, {}, time.perf_counter()
             for stage in system.stages(epoch, config.epochs):
                 for batch in data.train.part(stage.split).batches(config.batch_size, order):
                     batch = batch.to(device)
                     for step in stage.steps:
                         parts = _take_step(system, step, groups, optimisers, batch, config)
-                        history.steps += 1
+                        history.steps += bool(parts)
                         for name, value in parts.items():
                             key = f"{step.name}/{name}"
                             sums[key] = sums.get(key, 0.0) + value.detach() * len(batch)
@@ -105,6 +103,13 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
     return history
 
 
+def _optimiser(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(group, momentum=config.momentum, **common)
+    return torch.optim.Adam(group, **common)
+
+
 def _take_step(
     system: System,
     step: Step,
@@ -113,8 +118,10 @@ def _take_step(
     batch: object,
     config: TrainConfig,
 ) -> dict[str, Tensor]:
-    """One optimiser step on one batch; returns the parts of its loss."""
+    """One optimiser step on one batch; returns the parts of its loss. Without any, nothing moves."""
     parts = step.loss(batch)
+    if not parts:
+        return parts
     loss = sum(parts.values())
     if not loss.isfinite():
         raise InputError(
@@ -176,7 +183,7 @@ def evaluate(system: System, split: Split) -> dict[str, float]:
     """The metrics of a split: mae, acc2, f1 for a regression; accuracy, f1_macro, f1_weighted for classes.
 
     Raises:
-        ValueError: this system needs every victim, and the split lacks some.
+        ValueError: the split lacks what this system needs.
     """
-    system.check_victims(split.batch)
+    system.check_samples(split.batch)
     return metrics.of_task(system.spec.task, *predictions(system, split))

@@ -9,9 +9,10 @@ import small
 import torch
 import torch.nn.functional as F
 
+from mmalign import masks
 from mmalign.batch import Batch, DataSpec
 from mmalign.config import BackboneConfig
-from mmalign.mult import Attention, Backbone
+from mmalign.mult import Attention, Backbone, CrossStack
 
 SPEC = DataSpec(("first", "second"), (3, 5), "regression")
 KINDS = [{}, {"backbone": "official", "positional": "none", "cls": "zeros", "head": "official", "kernel": 1}]
@@ -36,7 +37,7 @@ def predict(model, batch):
 def head_vector(model, first, second, real):
     """(B, 2D): what the head reads, z12 then z21."""
     caught = []
-    with model.head.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0])):
+    with model.answer.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0])):
         model.read(first, second, real)
     return caught[0]
 
@@ -183,7 +184,7 @@ def test_scales_come_from_what_may_be_seen_only():
     batch = split.batch
     steps = batch.victim[batch.complete][batch.real[batch.complete]]
     torch.testing.assert_close(model.embed[1].standardise.mean, steps.mean(0))
-    torch.testing.assert_close(model.label_mean, batch.labels[batch.labelled].mean())
+    torch.testing.assert_close(model.answer.label_mean, batch.labels[batch.labelled].mean())
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
@@ -206,3 +207,20 @@ def test_equal_labels_do_not_divide_by_zero():
     model = backbone(DataSpec(("first", "second"), (8, 8), "regression"))
     model.learn_scales(batch)
     assert model.task_loss(predict(model, batch), batch.labels).isfinite()
+
+
+# ---- the head alone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_reading_only_the_head_gives_what_the_whole_sequence_gives_and_the_same_gradients(layers):
+    stack = CrossStack(8, 2, layers, dropout=0.1).double().eval()
+    target, source = torch.randn(3, 6, 8).double(), torch.randn(3, 6, 8).double()
+    real = masks.real_steps(torch.tensor([6, 4, 1]), 6)
+    found = []
+    for read in (lambda *states: stack(*states)[:, 0], stack.read_head):
+        inputs = [target.clone().requires_grad_(), source.clone().requires_grad_()]
+        out = read(*inputs, real)
+        upstream = torch.arange(out.numel()).view_as(out).double()
+        found.append((out, *torch.autograd.grad(out, [*inputs, *stack.parameters()], upstream)))
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)

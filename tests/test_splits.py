@@ -1,5 +1,6 @@
 """Who stands where, and who lacks what: TR3 and the rules of data.md."""
 
+import math
 from dataclasses import replace
 from itertools import chain
 
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mmalign
 from mmalign import InputError
 from mmalign.data import Source, make_splits, missing
 
@@ -183,8 +185,8 @@ def test_what_planted_data_know_is_told_for_the_samples_of_a_batch():
         ({"labelled": 0.0}, "labelled"),
         ({"setting": "C"}, "setting"),
         ({"seed": -1}, "seed"),
-        ({"pair": ("one", "one")}, "pair must be two different modalities"),
-        ({"pair": ("one",)}, "pair must be two different modalities"),
+        ({"pair": ("one", "one")}, "pair must be two or more different modalities"),
+        ({"pair": ("one",)}, "pair must be two or more different modalities"),
         ({"pair": ("one", "three")}, "unknown modality of numbers 'three'; known: one, two"),
     ],
 )
@@ -217,3 +219,52 @@ def test_the_digest_changes_with_any_value():
 def test_a_source_can_be_described_to_people():
     facts = source(group=4, parts=torch.arange(40) % 3).describe()
     assert facts["samples"] == "40" and facts["groups"] == "10" and facts["parts"] == "train 14, valid 13, test 13"
+
+
+# ---- more than two modalities, and any of them absent ------------------------------------------------
+
+
+def three(**options):
+    return mmalign.load("planted", ("first", "second", "third"), **{"survival": 0.5, "setting": "R", **options})
+
+
+def test_in_setting_r_each_modality_goes_on_its_own_and_something_always_stays():
+    data = three(survival=0.3)
+    for split in (data.train, data.valid, data.test):
+        present = split.batch.present
+        assert present.any(dim=1).all() and present.shape[1] == 3
+        assert ((present.float().mean(0) > 0.3) & (present.float().mean(0) < 0.6)).all()  # 0.3, and who drew again
+        for place, values in enumerate(split.batch.features):
+            assert values[~present[:, place]].isnan().all() and values[present[:, place]].isfinite().all()
+
+
+def test_in_settings_a_and_b_only_the_second_modality_is_absent():
+    for setting in ("A", "B"):
+        data = three(setting=setting)
+        assert data.train.batch.present.float().mean(0).tolist() == [1, 0.5, 1]
+        assert data.test.batch.present.float().mean(0).tolist() == [1, 0.5 if setting == "B" else 0, 1]
+
+
+def test_a_third_modality_leaves_the_other_two_and_their_split_as_they_are():
+    two, more = mmalign.load("planted", survival=0.5), three(setting="A")
+    assert two.test.batch.ids.equal(more.test.batch.ids) and two.train.batch.present.equal(
+        more.train.batch.present[:, :2]
+    )
+    assert two.test.batch.visible.equal(more.test.batch.visible)
+
+
+@pytest.mark.parametrize(("survival", "complete"), [(0.1, 6), (0.9, 54)])
+def test_paired_batches_hold_both_parts_and_visit_the_longer_one_exactly_once(survival, complete):
+    train = mmalign.load("planted", survival=survival, samples=100).train
+    batches = [*train.part("paired").batches(8, torch.Generator().manual_seed(0))]
+    assert len(train.complete) == complete and len(batches) == math.ceil(54 / 8)
+    longer = torch.cat([batch.ids[batch.complete == (complete == 54)] for batch in batches])
+    assert sorted(longer.tolist()) == sorted((train.complete if complete == 54 else train.missing).batch.ids.tolist())
+    for batch in batches:
+        here = batch.complete
+        assert here.any() and not here.all() and here.long().diff().le(0).all()  # complete ones first
+
+
+def test_paired_batches_need_no_second_part():
+    train = mmalign.load("planted", survival=1.0, setting="B", samples=100).train
+    assert sum(map(len, train.part("paired").batches(8, torch.Generator().manual_seed(0)))) == 60

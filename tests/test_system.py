@@ -7,6 +7,7 @@ import small
 import torch
 from safetensors.torch import load_file, save_file
 
+import mmalign
 from mmalign import Copy, InputError, Single
 from mmalign.system import by_presence, seeded
 
@@ -95,3 +96,13 @@ def test_a_pickle_is_never_run(tmp_path):
 
 def test_a_restored_model_predicts_and_does_not_train(saved):
     assert not Copy.restore(saved).training
+
+
+def test_a_system_of_two_modalities_refuses_a_third_and_a_visible_one_that_may_be_absent():
+    for options, says in (
+        ({"pair": ("first", "second", "third")}, "takes 2 modalities, found 3"),
+        ({"setting": "R"}, "setting R"),
+    ):
+        data = mmalign.load("planted", survival=0.5, samples=60, **options)
+        with pytest.raises(InputError, match=says):
+            mmalign.MMAlign.from_data(data)

@@ -19,6 +19,20 @@ def draw(count: int, share: float, seed: int) -> Tensor:
     return chosen
 
 
+def draw_each(count: int, modalities: int, share: float, seed: int) -> Tensor:
+    """(count, M) bool: each modality of each sample stays with chance `share`; at least one stays.
+
+    >>> draw_each(1000, 2, 0.1, seed=0).any(dim=1).all().item()
+    True
+    """
+    generator = torch.Generator().manual_seed(seed)
+    stays = torch.zeros(count, modalities, dtype=torch.bool)
+    while not stays.any(dim=1).all():  # whoever lost everything draws again
+        again = torch.rand(count, modalities, generator=generator) < share
+        stays = torch.where(stays.any(dim=1, keepdim=True), stays, again)
+    return stays
+
+
 def draw_groups(groups: Tensor, share: float, seed: int) -> Tensor:
     """(N,) bool, True for the samples of floor(share * G) whole groups, at least one."""
     names = groups.unique()

@@ -27,6 +27,7 @@ class PlantedConfig:
     window: int = 2  # W, steps move inside blocks of W+1
     first_noise: float = 0.3  # in units of the content's spread
     second_noise: float = 0.3
+    third_noise: float = 1.0  # of a third modality, which shows the private features too; drawn when asked for
     victim_share: float = 0.5  # share of the label's variance that only the second modality shows
     label_noise: float = 0.1
     task: str = "regression"
@@ -35,14 +36,17 @@ class PlantedConfig:
 
     def __post_init__(self) -> None:
         counts = dict.fromkeys(("shortest", "longest", "content", "private", "width"), whole(1))
-        noises = dict.fromkeys(("first_noise", "second_noise", "label_noise"), AT_LEAST_0)
+        noises = dict.fromkeys(("first_noise", "second_noise", "third_noise", "label_noise"), AT_LEAST_0)
         check_fields(self, **counts, **noises, samples=whole(5), window=whole(0), draw=SEED, classes=whole(2))
         check_fields(self, victim_share=SHARE_OR_0, longest=whole(self.shortest))
         one_of("task", self.task, ("regression", "classification"))
 
 
-def read(**knobs: object) -> Source:
-    """Draw samples. `answers["match"]` (N, T) is the step of the first that each step of the second shows."""
+def read(third: bool = False, /, **knobs: object) -> Source:
+    """Draw samples. `answers["match"]` (N, T) is the step of the first that each step of the second shows.
+
+    With `third` there is one more modality, in step with the first: the private features, seen less well.
+    """
     config = settings(PlantedConfig, {}, **knobs)
     draw = torch.Generator().manual_seed(config.draw)
 
@@ -75,9 +79,14 @@ def read(**knobs: object) -> Source:
     if config.task == "classification":
         edges = score.quantile(torch.arange(1, config.classes) / config.classes)
         labels = torch.bucketize(score, edges)
+    seen = {"first": first, "second": second}
+    if third:  # drawn last, so that the other two are the same without it
+        unmoved = private.scatter(1, match[:, :, None].expand_as(private), private)
+        spoilt = config.third_noise * noise(count, steps, config.width)
+        seen["third"] = unmoved @ noise(config.private, config.width) + spoilt
     return Source(
         name="planted",
-        features={"first": first * real[..., None], "second": second * real[..., None]},
+        features={name: values * real[..., None] for name, values in seen.items()},
         lengths=lengths,
         labels=labels,
         task=config.task,

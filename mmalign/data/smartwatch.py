@@ -18,8 +18,11 @@ RATE = 50  # samples a second
 SEGMENT, HOP, STEP = 4 * RATE, 2 * RATE, RATE // 5  # 4 s, 2 s and 0.2 s, in samples
 
 
-def read() -> Source:
-    """Segments of 4 s, one every 2 s, in 20 steps of 0.2 s; each step holds mean and spread of 3 axes."""
+def read(magnitudes: bool = False) -> Source:
+    """Segments of 4 s, one every 2 s, in 20 steps of 0.2 s; each step holds mean and spread of 3 axes.
+
+    With `magnitudes` there is a third modality: the lengths of the two vectors, which no turn of the watch changes.
+    """
     try:
         path = distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy")
     except PackageNotFoundError:
@@ -31,10 +34,12 @@ def read() -> Source:
             segments.append(recording[start : start + SEGMENT])
             owner.append(place)
     pieces = np.stack(segments).reshape(len(segments), -1, STEP, 6)  # (N, T, samples a step, 6)
-    means, spreads = pieces.mean(2), pieces.std(2)  # (N, T, 6)
+    sensors = {"acc": pieces[..., :3], "gyro": pieces[..., 3:]}
+    if magnitudes:
+        sensors["magnitude"] = np.stack([np.linalg.norm(axes, axis=3) for axes in sensors.values()], axis=3)
     features = {
-        name: torch.from_numpy(np.concatenate([means[..., axes], spreads[..., axes]], axis=2).astype(np.float32))
-        for name, axes in {"acc": slice(0, 3), "gyro": slice(3, 6)}.items()
+        name: torch.from_numpy(np.concatenate([axes.mean(2), axes.std(2)], axis=2).astype(np.float32))  # (N, T, 2 axes)
+        for name, axes in sensors.items()
     }
     return Source(
         name="smartwatch",

@@ -1,5 +1,7 @@
 """From a source to what systems are handed: training, validation and test samples, victims hidden."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,9 +35,13 @@ class Split:
     def missing(self) -> Self:
         return Split(self.batch.rows(~self.batch.complete), self._seals)
 
-    def part(self, name: str) -> Self:
-        """The part that a `Stage` names: complete, missing or all."""
+    def part(self, name: str) -> "Self | Paired":
+        """The part that a `Stage` names: complete, missing, paired or all."""
         return self if name == "all" else getattr(self, name)
+
+    @property
+    def paired(self) -> "Paired":
+        return Paired(self.complete, self.missing)
 
     def batches(self, size: int, shuffle: torch.Generator | None = None) -> Iterator[Batch]:
         """Every sample exactly once, `size` at a time, each batch cut to its longest sequence."""
@@ -54,6 +60,27 @@ class Split:
             yield
         finally:
             self._seals.pop()
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two parts whose batches are drawn side by side."""
+
+    complete: Split
+    missing: Split
+
+    def batches(self, size: int, shuffle: torch.Generator) -> Iterator[Batch]:
+        """Up to `size` samples of each part in one batch, complete ones first; the shorter part starts again."""
+        parts = [part for part in (self.complete, self.missing) if len(part)]
+        longest = max(math.ceil(len(part) / size) for part in parts)
+        sides = [itertools.islice(_forever(part, size, shuffle), longest) for part in parts]
+        for side in zip(*sides, strict=True):
+            yield Batch.join(side)
+
+
+def _forever(part: Split, size: int, shuffle: torch.Generator) -> Iterator[Batch]:
+    while True:
+        yield from part.batches(size, shuffle)
 
 
 @dataclass(frozen=True)
@@ -83,10 +110,10 @@ def make_splits(
 
     Args:
         source: the samples.
-        pair: the visible modality, then the victim.
+        pair: the visible modality, then the victim; others may follow, which are there in A and B.
         survival: p, share of samples whose victim is present.
         setting: "A", the victim is absent from all validation and test samples; "B", absent there with
-            the training rate.
+            the training rate; "R", every modality of every sample stays with chance p, at least one does.
         seed: draws the split, where the source does not come split, and the pattern of absence.
         labelled: share of training samples whose label is shown, whole groups where there are any.
 
@@ -96,9 +123,9 @@ def make_splits(
     check("survival", survival, SHARE)
     check("labelled", labelled, SHARE)
     check("seed", seed, SEED)
-    one_of("setting", setting, ("A", "B"))
-    if len(pair) != 2 or pair[0] == pair[1]:
-        raise InputError(f"pair must be two different modalities, VISIBLE:VICTIM, found {':'.join(map(str, pair))}")
+    one_of("setting", setting, ("A", "B", "R"))
+    if len(pair) < 2 or len({*pair}) < len(pair):
+        raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {':'.join(map(str, pair))}")
     for name in pair:
         one_of(f"modality of {source.name}", name, tuple(source.features))
 
@@ -106,10 +133,11 @@ def make_splits(
     chosen = []
     for part in (TRAIN, VALID, TEST):
         ids = (parts == part).nonzero()[:, 0]
-        share = survival if part == TRAIN or setting == "B" else 0.0
-        chosen.append(_take(source, pair, ids, share, seed * 3 + part))
+        share = survival if part == TRAIN or setting != "A" else 0.0
+        draw = _keep_any if setting == "R" else _keep_victims
+        chosen.append(_take(source, pair, ids, draw(source, ids, len(pair), share, seed * 3 + part)))
     train, valid, test = chosen
-    if not train.complete.any():
+    if setting != "R" and not train.complete.any():
         raise InputError(
             f"survival {survival} of {len(train)} training samples leaves none with its victim; "
             f"{1 / len(train):.2g} is the least"
@@ -133,14 +161,30 @@ def _draw_parts(source: Source, seed: int) -> Tensor:
     return parts
 
 
-def _take(source: Source, pair: tuple[str, ...], ids: Tensor, share: float, seed: int) -> Batch:
-    """The samples `ids`, with a victim for `share` of those that have one."""
+def _keep_victims(source: Source, ids: Tensor, modalities: int, share: float, seed: int) -> Tensor:
+    """(N, M) bool: a victim for `share` of the samples that have one, everything else for all."""
     candidates = ids if source.has_victim is None else ids[source.has_victim[ids]]
-    keeps = torch.isin(ids, candidates[missing.draw(len(candidates), share, seed)])
-    visible, victim = (source.features[name][ids] for name in pair)
-    victim = torch.where(keeps[:, None, None], victim, torch.nan)
-    present = torch.stack([torch.ones_like(keeps), keeps], dim=1)
-    return Batch((visible, victim), source.lengths[ids], source.labels[ids], present, ids)
+    present = torch.ones(len(ids), modalities, dtype=torch.bool)
+    present[:, 1] = torch.isin(ids, candidates[missing.draw(len(candidates), share, seed)])
+    return present
+
+
+def _keep_any(source: Source, ids: Tensor, modalities: int, share: float, seed: int) -> Tensor:
+    """(N, M) bool: each modality on its own; a sample that is left with nothing keeps the visible one."""
+    present = missing.draw_each(len(ids), modalities, share, seed)
+    if source.has_victim is not None:
+        present[:, 1] &= source.has_victim[ids]
+        present[:, 0] |= ~present.any(dim=1)
+    return present
+
+
+def _take(source: Source, pair: tuple[str, ...], ids: Tensor, present: Tensor) -> Batch:
+    """The samples `ids`; what is not `present` (N, M) is hidden behind NaN."""
+    features = tuple(
+        torch.where(here[:, None, None], source.features[name][ids], torch.nan)
+        for name, here in zip(pair, present.T, strict=True)
+    )
+    return Batch(features, source.lengths[ids], source.labels[ids], present, ids)
 
 
 def _hide_labels(train: Batch, source: Source, share: float, seed: int) -> Batch:
