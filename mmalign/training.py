@@ -4,12 +4,14 @@ import math
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from . import checkpoint as checkpoints
 from . import losses, metrics
 from .config import TrainConfig
 from .data import Split, Splits
@@ -40,7 +42,13 @@ class History:
         return [row.get(name, float("nan")) for row in self.rows]
 
 
-def fit(system: System, data: Splits, config: TrainConfig | None = None, progress: bool | None = None) -> History:
+def fit(
+    system: System,
+    data: Splits,
+    config: TrainConfig | None = None,
+    progress: bool | None = None,
+    checkpoint: str | Path | None = None,
+) -> History:
     """Train `system`, then leave it with the weights that did best on validation.
 
     The test split is sealed meanwhile.
@@ -50,57 +58,80 @@ def fit(system: System, data: Splits, config: TrainConfig | None = None, progres
         data: what `mmalign.load` or `mmalign.from_arrays` gave.
         config: epochs, batch size, learning rate, seed.
         progress: show a bar; by default where someone watches.
+        checkpoint: a file for the state after each epoch. Where it is there already, training goes on from it
+            and ends with the same bits as if it had never stopped. It stays when training is over.
 
     Raises:
-        ValueError: the epochs do not outlast the system's warm-up, or the data lack what it needs.
+        ValueError: the epochs do not outlast the system's warm-up, the data lack what it needs, or the
+            checkpoint is of something else.
     """
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
     system.check_samples(data.train.batch)
     groups = system.groups()
-    device = next(system.parameters()).device
     optimisers = {name: _optimiser(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
     history, best, best_weights, since = History(), (float("inf"),), {}, 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
     seal = data.test.sealed("it is read once, after training") if config.select == "validation" else nullcontext()
-    with seal, seeded(config.seed), tqdm(range(config.epochs), disable=hidden, unit="epoch") as bar:
-        for epoch in bar:
-            system.train()
-            system.prepare(epoch, data.train)
-            sums, counts, started = {}, {}, time.perf_counter()
-            for stage in system.stages(epoch, config.epochs):
-                for batch in data.train.part(stage.split).batches(config.batch_size, order):
-                    batch = batch.to(device)
-                    for step in stage.steps:
-                        parts = _take_step(system, step, groups, optimisers, batch, config)
-                        history.steps += bool(parts)
-                        for name, value in parts.items():
-                            key = f"{step.name}/{name}"
-                            sums[key] = sums.get(key, 0.0) + value.detach() * len(batch)
-                            counts[key] = counts.get(key, 0) + len(batch)
-            row = {"epoch": epoch, "seconds": time.perf_counter() - started}
-            row |= {key: (sums[key] / counts[key]).item() for key in sums}
+    with seal, seeded(config.seed), tqdm(total=config.epochs, disable=hidden, unit="epoch") as bar:
+        if checkpoint and Path(checkpoint).exists():
+            best_weights, told = checkpoints.read(checkpoint, system, optimisers, order)
+            history, best, since = History(**told["history"]), tuple(told["best"]), told["since"]
+            bar.update(len(history.rows))
+        for epoch in range(len(history.rows), config.epochs):
+            if since >= config.patience:
+                break
+            row = {"epoch": epoch} | _train_epoch(system, data, config, epoch, groups, optimisers, order, history)
             history.rows.append(row)
-            if epoch < system.warmup:  # a method that is still warming up is not yet itself
-                continue
-            row["valid_loss"], row["valid"] = validate(system, data.valid)
-            bar.set_postfix(valid_loss=f"{row['valid_loss']:.4f}")
-            standing = _standing(row, config)
-            if math.isfinite(row["valid_loss"]) and standing < best:
-                best, since, history.best_epoch = standing, 0, epoch
-                best_weights = {name: value.clone() for name, value in system.state_dict().items()}
-                _official_selection(history, system, data, config)
-            else:
+            if epoch >= system.warmup:  # a method that is still warming up is not yet itself
+                row["valid_loss"], row["valid"] = validate(system, data.valid)
+                bar.set_postfix(valid_loss=f"{row['valid_loss']:.4f}")
+                standing = _standing(row, config)
                 since += 1
-                if since >= config.patience:
-                    break
+                if math.isfinite(row["valid_loss"]) and standing < best:
+                    best, since, history.best_epoch = standing, 0, epoch
+                    best_weights = {name: value.clone() for name, value in system.state_dict().items()}
+                    _official_selection(history, system, data, config)
+            bar.update()
+            if checkpoint:
+                told = {"history": asdict(history), "best": best, "since": since}
+                checkpoints.write(checkpoint, system, optimisers, order, best_weights, told)
     if history.best_epoch < 0:
         raise RuntimeError(f"the validation loss was never finite: {history.column('valid_loss')}")
     system.load_state_dict(best_weights)
     system.eval()
     return history
+
+
+def _train_epoch(
+    system: System,
+    data: Splits,
+    config: TrainConfig,
+    epoch: int,
+    groups: dict[str, list[nn.Parameter]],
+    optimisers: dict[str, torch.optim.Optimizer],
+    order: torch.Generator,
+    history: History,
+) -> dict[str, float]:
+    """Every stage of an epoch, every batch of a stage, every step of a batch; the losses and the seconds."""
+    device = next(system.parameters()).device
+    system.train()
+    system.prepare(epoch, data.train)
+    sums, counts, started = {}, {}, time.perf_counter()
+    for stage in system.stages(epoch, config.epochs):
+        for batch in data.train.part(stage.split).batches(config.batch_size, order):
+            batch = batch.to(device)
+            for step in stage.steps:
+                parts = _take_step(system, step, groups, optimisers, batch, config)
+                history.steps += bool(parts)
+                for name, value in parts.items():
+                    key = f"{step.name}/{name}"
+                    sums[key] = sums.get(key, 0.0) + value.detach() * len(batch)
+                    counts[key] = counts.get(key, 0) + len(batch)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds} | {key: (sums[key] / counts[key]).item() for key in sums}
 
 
 def _optimiser(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:

@@ -1,0 +1,84 @@
+"""A training that is cut after any epoch, and goes on, ends with the bits of one that never stopped."""
+
+import pytest
+import small
+import torch
+
+import mmalign
+from mmalign import InputError, checkpoint
+from mmalign.registry import SYSTEMS
+
+
+class Cut(Exception):
+    """What stands for the power failure."""
+
+
+def cut_after(monkeypatch, writes):
+    """Let the training die right after it has written its state so many times."""
+    write, left = checkpoint.write, [writes]
+
+    def dying(*arguments):
+        write(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Cut
+
+    monkeypatch.setattr(checkpoint, "write", dying)
+
+
+def parts(name, **options):
+    data = small.data_for(name, survival=0.5, **options)
+    warmup = small.build(name, data).warmup
+    return data, small.build(name, data), SYSTEMS[name].configure_training(epochs=warmup + 4, select="validation")
+
+
+@pytest.mark.parametrize("name", small.NAMES)
+@pytest.mark.parametrize("writes", [1, 3])
+def test_every_system_goes_on_where_it_was_cut(name, writes, tmp_path, monkeypatch):
+    data, whole, config = parts(name)
+    undisturbed = mmalign.fit(whole, data, config, progress=False)
+    file = tmp_path / "state.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        cut_after(patch, writes)
+        mmalign.fit(small.build(name, data), data, config, progress=False, checkpoint=file)
+    torch.manual_seed(99)  # a new process knows nothing of the old one
+    again = small.build(name, data)
+    history = mmalign.fit(again, data, config, progress=False, checkpoint=file)
+    assert small.same_weights(whole.state_dict(), again.state_dict())
+    assert history.column("valid_loss")[-4:] == undisturbed.column("valid_loss")[-4:]
+    assert (history.best_epoch, history.steps) == (undisturbed.best_epoch, undisturbed.steps)
+
+
+def test_a_training_that_had_ended_does_not_go_on(tmp_path):
+    data, model, _ = parts("copy")
+    config = mmalign.TrainConfig(epochs=30, patience=1, lr=0.1)
+    file = tmp_path / "state.safetensors"
+    first = mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    again = mmalign.fit(small.build("copy", data), data, config, progress=False, checkpoint=file)
+    assert len(first.rows) < 30 and again.rows == first.rows
+
+
+@pytest.mark.parametrize("spoil", [lambda bytes_: b"", lambda bytes_: bytes_[:100], lambda bytes_: b"x" + bytes_[1:]])
+def test_a_broken_state_is_refused_in_one_line(spoil, tmp_path):
+    data, model, config = parts("copy")
+    file = tmp_path / "state.safetensors"
+    mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(InputError, match="not the state of a training") as error:
+        mmalign.fit(small.build("copy", data), data, config, progress=False, checkpoint=file)
+    assert "\n" not in str(error.value)
+
+
+def test_the_state_of_other_settings_is_refused(tmp_path):
+    data, model, config = parts("copy")
+    file = tmp_path / "state.safetensors"
+    mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    with pytest.raises(InputError, match="other settings"):
+        mmalign.fit(small.build("copy", data, width=12), data, config, progress=False, checkpoint=file)
+
+
+def test_a_state_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path):
+    data, model, config = parts("copy")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write"):
+        mmalign.fit(model, data, config, progress=False, checkpoint=tmp_path / "file" / "state.safetensors")
