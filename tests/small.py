@@ -1,6 +1,6 @@
 """Data and systems so small that a training takes a fraction of a second."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -12,13 +12,13 @@ from mmalign.registry import SYSTEMS
 NAMES = tuple(SYSTEMS)
 IMPUTING = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Imputing))
 BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_every_victim)
-TINY = {"width": 8, "fitter_width": 4, "warmup": 1}
+TINY = {"width": 8, "fitter_width": 4, "warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
 
 
-def planted(survival=0.5, setting="A", seed=0, labelled=1.0, **knobs):
+def planted(survival=0.5, setting="A", seed=0, labelled=1.0, pair=None, **knobs):
     """60 planted samples of 3 to 8 steps: 36 to train, 12 to validate, 12 to test."""
     knobs = {"samples": 60, "shortest": 3, "longest": 8, **knobs}
-    return mmalign.load("planted", None, survival, setting, seed, labelled, **knobs)
+    return mmalign.load("planted", pair, survival, setting, seed, labelled, **knobs)
 
 
 def data_for(name, **options):
@@ -28,10 +28,10 @@ def data_for(name, **options):
 
 
 def build(name, data, seed=0, **changes):
-    """A system by name, narrow, with a warm-up of one epoch."""
+    """A system by name, narrow; a warm-up, where there is one, lasts one epoch."""
     entry = SYSTEMS[name]
-    known = {field.name for field in fields(entry.kind.config_type)}
-    tiny = {key: value for key, value in TINY.items() if key in known}
+    usual = asdict(entry.configure())
+    tiny = {key: value for key, value in TINY.items() if usual.get(key)}
     return entry.kind.from_data(data, entry.configure(**{**tiny, **changes}), seed=seed)
 
 
