@@ -7,6 +7,7 @@ import torch
 
 from .. import masks
 from ..errors import InputError
+from .limits import check_archive
 from .source import Source, check_finite, sequences, task_labels
 
 KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups")
@@ -62,8 +63,11 @@ def read(path: Path, task: str = "regression") -> Source:
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")
     try:
+        check_archive(path)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files}
+    except InputError:
+        raise
     except Exception as error:  # a broken archive can raise anything
         raise InputError(f"{path} is not a sound .npz file of plain arrays: {str(error).splitlines()[0]}") from None
     for key in ("visible", "victim", "labels"):

@@ -1,63 +1,94 @@
-"""Word-aligned features as HDF5 files, one array each (public repository pliang279/MFN)."""
+"""HDF5: how one array is read safely, and the word-aligned features of the public repository pliang279/MFN.
 
+Each of its data sets has one file for a modality and a part, one array in it; but CMU-MOSI has its modalities
+side by side in one. All are padded to 20 steps: in front (CMU-MOSI, POM), behind (YouTube), or at either end
+(ICT-MMMO: a short review in front, and often one silent step behind).
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 from ..errors import InputError
-from .source import Source, check_finite, sequences
+from .assemble import MODALITIES, PARTS, Part, from_padded, labels_of, source_of
+from .limits import check_claim
+from .source import Source, sequences
 
-PARTS = ("train", "valid", "test")
 FILES = {"text": "text_{}_emb.h5", "video": "video_{}.h5", "audio": "audio_{}.h5"}
+COLUMNS = {"text": slice(300), "audio": slice(300, 305), "video": slice(305, 325)}  # of CMU-MOSI
+LARGEST_WORD = 10.0  # no component of a published GloVe vector reaches this
+PUBLISHED = ("ict-mmmo", "pom", "youtube", "mosi")
 
 
-def _array(path: Path) -> np.ndarray:
-    """The one array of a file."""
-    if not path.is_file():
-        raise InputError(f"{path} is not there; --data-dir must hold the folder {path.parent.name} with that file")
+def opened(path: Path, read: Callable[[h5py.File], object]) -> object:
+    """What `read` makes of an HDF5 file, or an `InputError` that names it."""
     try:
         with h5py.File(path, "r") as file:
-            if list(file) != ["d1"] or not isinstance(file["d1"], h5py.Dataset):
-                raise InputError(f"{path} must hold one array 'd1', found {', '.join(file) or 'nothing'}")
-            return file["d1"][()]
+            return read(file)
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a sound HDF5 file: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # a broken file can raise anything
+        raise InputError(f"{path} is not a sound HDF5 file: {(str(error).splitlines() or ['?'])[0]}") from None
 
 
-def read_ict_mmmo(folder: Path, modalities: tuple[str, ...]) -> Source:
-    """Online movie reviews, one sentiment score each: 1 to 5, shifted so that 0 is neutral.
+def array(path: Path, file: h5py.File, key: str) -> np.ndarray:
+    """The numbers under a key, if they lie in this file and it is large enough to hold them."""
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink) or not isinstance(file[key], h5py.Dataset):
+        raise InputError(f"{path} must hold an array {key!r}")
+    values = file[key]
+    if values.dtype.kind not in "fiu" or values.shape is None:
+        raise InputError(f"{path}: {key!r} must hold numbers, found {values.dtype}")
+    if values.external or values.is_virtual:
+        raise InputError(f"{path}: the numbers of {key!r} lie in other files")
+    check_claim(path, f"array {key!r}", values.size * values.dtype.itemsize)
+    return values[()]
 
-    Every sequence has 20 words. All-zero steps (a word without sound, a frame without a face) occur at
-    either end and inside, so they are steps like any other and all 20 count as real.
-    """
+
+def _only_array(path: Path, key: str) -> np.ndarray:
+    """The one array of a published file."""
+    if not path.is_file():
+        raise InputError(f"{path} is not there; --data-dir must hold the folder {path.parent.name} with that file")
+
+    def read(file: h5py.File) -> np.ndarray:
+        if list(file) != [key]:
+            raise InputError(f"{path} must hold one array {key!r}, found {', '.join(file)[:80] or 'nothing'}")
+        return array(path, file, key)
+
+    return opened(path, read)
+
+
+def there(name: str, folder: Path) -> tuple[str, ...]:
+    """The modalities of a published data set whose files are all in the folder."""
+    files = dict.fromkeys(MODALITIES, "X_{}.h5") if name == "mosi" else FILES
+    return tuple(key for key, file in files.items() if all((folder / file.format(part)).is_file() for part in PARTS))
+
+
+def read(name: str, folder: Path, modalities: tuple[str, ...]) -> Source:
+    """A published data set, from the files of these modalities alone."""
+    parts = [_mosi_part(folder, part, modalities) if name == "mosi" else _part(name, folder, part, modalities)
+             for part in PARTS]  # fmt: skip
+    return source_of(name, parts, "features of the repository pliang279/MFN")
+
+
+def _part(name: str, folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
     features = {}
     for modality in modalities:
-        if modality not in FILES:
-            raise InputError(f"unknown modality of ict-mmmo {modality!r}; known: {', '.join(FILES)}")
-        paths = [folder / FILES[modality].format(part) for part in PARTS]
-        arrays = [check_finite(str(path), modality, sequences(str(path), modality, _array(path))) for path in paths]
-        if len({values.shape[1:] for values in arrays}) > 1:
-            raise InputError(f"{folder}: {modality} has shapes {[tuple(values.shape) for values in arrays]}")
-        features[modality] = torch.cat(arrays)
-    labels = [_array(folder / f"y_{part}.h5") for part in PARTS]
-    for part, values in zip(PARTS, labels, strict=True):
-        if values.ndim != 1 or not np.isfinite(values).all() or values.min() < 1 or values.max() > 5:
-            raise InputError(f"{folder / f'y_{part}.h5'} must hold scores from 1 to 5, found shape {values.shape}")
-    parts = torch.cat([torch.full((len(values),), place) for place, values in enumerate(labels)])
-    for modality, values in features.items():
-        if len(values) != len(parts):
-            raise InputError(f"{folder}: {modality} holds {len(values)} samples, labels {len(parts)}")
-    steps = next(iter(features.values())).shape[1]
-    return Source(
-        name="ict-mmmo",
-        features=features,
-        lengths=torch.full((len(parts),), steps),
-        labels=torch.from_numpy(np.concatenate(labels).astype(np.float32)) - 3,
-        task="regression",
-        parts=parts,
-        about="online movie reviews, one sentiment score each; features of the repository pliang279/MFN",
-    )
+        path = folder / FILES[modality].format(part)
+        features[modality] = path, _only_array(path, "d1")
+    path = folder / f"y_{part}.h5"
+    return from_padded(name, features, labels_of(path, name, _only_array(path, "d1")))
+
+
+def _mosi_part(folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
+    path = folder / f"X_{part}.h5"
+    every = sequences(str(path), "data", _only_array(path, "data")).numpy()  # (N, T, 325)
+    if every.shape[2] != 325 or np.abs(every[:, :, COLUMNS["text"]]).max() > LARGEST_WORD:
+        raise InputError(
+            f"{path} must hold word vectors in columns 0-299, audio in 300-304, video in 305-324; found "
+            f"{every.shape[2]} columns, the first 300 up to {np.abs(every[:, :, :300]).max():.4g}"
+        )
+    scores = folder / f"y_{part}.h5"
+    features = {name: (path, every[:, :, COLUMNS[name]]) for name in modalities}
+    return from_padded("mosi", features, labels_of(scores, "mosi", _only_array(scores, "data")))

@@ -1,8 +1,9 @@
 """A data set as it was read: complete, checked, not yet split."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .. import masks
 from ..errors import InputError
+from .ragged import Ragged
 
 TRAIN, VALID, TEST = 0, 1, 2
 
@@ -19,7 +21,7 @@ class Source:
     """N samples of some modalities. `make_splits` turns it into what systems are handed."""
 
     name: str
-    features: dict[str, Tensor]  # modality -> (N, T, D) float32, 0 on padding
+    features: dict[str, Tensor | Ragged]  # modality -> (N, T, D) float32, 0 on padding
     lengths: Tensor  # (N,) true number of steps
     labels: Tensor  # (N,) float32, or long 0..K-1
     task: str  # "regression" or "classification"
@@ -29,6 +31,7 @@ class Source:
     parts: Tensor | None = None  # (N,) TRAIN, VALID or TEST where the data set comes split
     has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks the victim
     answers: dict[str, Tensor] = field(default_factory=dict)  # what only a test may know (planted data)
+    notes: tuple[str, ...] = ()  # what the reader changed or left out, for people
 
     def __post_init__(self) -> None:
         count = len(self.lengths)
@@ -51,16 +54,17 @@ class Source:
         """A short hash of the samples themselves."""
         every = hashlib.sha256()
         for values in (*self.features.values(), self.lengths, self.labels):
-            every.update(np.ascontiguousarray(values.numpy()).tobytes())
+            for piece in (values.steps, values.table) if isinstance(values, Ragged) else (values,):
+                every.update(b"" if piece is None else np.ascontiguousarray(piece.numpy()).data)
         return every.hexdigest()[:16]
 
     def describe(self) -> dict[str, str]:
         """What is in it, for people."""
-        real = masks.real_steps(self.lengths, next(iter(self.features.values())).shape[1])
         facts = {"samples": str(len(self.lengths)), "lengths": _spread(self.lengths)}
         for name, values in self.features.items():
-            zeros = (values[real] == 0).all(1).float().mean().item()
-            facts[name] = f"{values.shape[2]} features, {_spread(values[real])}, {zeros:.1%} of the steps all zero"
+            steps = self._real_steps(values)  # (L, D)
+            zeros = (steps == 0).all(1).float().mean().item()
+            facts[name] = f"{steps.shape[1]} features, {_spread(steps)}, {zeros:.1%} of the steps all zero"
         if self.task == "classification":
             counts = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
             facts["labels"] = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
@@ -72,7 +76,25 @@ class Source:
             facts["parts"] = "train {}, valid {}, test {}".format(*torch.bincount(self.parts, minlength=3).tolist())
         if self.has_victim is not None:
             facts["victim missing"] = str((~self.has_victim).sum().item())
+        if self.notes:
+            facts["notes"] = "; ".join(self.notes)
         return facts
+
+    def _real_steps(self, values: Tensor | Ragged) -> Tensor:
+        """(L, D) the steps of a modality that are no padding."""
+        if isinstance(values, Ragged):
+            return values.all_steps()
+        return values[masks.real_steps(self.lengths, values.shape[1])]
+
+    def cut(self, longest: int) -> Self:
+        """The same samples, none longer than the first `longest` steps, and a note of how many that changed."""
+        longer = int((self.lengths > longest).sum())
+        if not longer:
+            return self
+        note = f"{longer} sequences cut to their first {longest} steps"
+        features = {name: values.cut(longest) for name, values in self.features.items()}
+        lengths = self.lengths.clamp(max=longest)
+        return replace(self, features=features, lengths=lengths, notes=(*self.notes, note))
 
 
 def _spread(values: Tensor) -> str:
@@ -84,8 +106,8 @@ def sequences(name: str, modality: str, values: object) -> Tensor:
     values = np.asarray(values)
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(f"{name}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as such
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
+        return torch.from_numpy(np.require(values, np.float32, "CW"))
 
 
 def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
@@ -105,7 +127,11 @@ def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str
     if task == "regression":
         if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
             raise InputError(f"{name}: labels of a regression must be finite numbers, found {values.dtype}")
-        return torch.from_numpy(values.astype(np.float32)), ()
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite
+            values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: labels of a regression must fit into float32, found more than it can hold")
+        return torch.from_numpy(values), ()
     if task == "classification":
         if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
             raise InputError(f"{name}: labels of a classification must be whole numbers or strings")

@@ -125,7 +125,8 @@ def make_splits(
     check("seed", seed, SEED)
     one_of("setting", setting, ("A", "B", "R"))
     if len(pair) < 2 or len({*pair}) < len(pair):
-        raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {':'.join(map(str, pair))}")
+        told = ":".join(map(str, pair))
+        raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {told}")
     for name in pair:
         one_of(f"modality of {source.name}", name, tuple(source.features))
 

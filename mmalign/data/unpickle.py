@@ -1,44 +1,264 @@
 """Read a pickle without letting it run anything.
 
-A pickle is a program: it names functions and calls them. This reader knows the few that rebuild numpy
-arrays and refuses every other name before it is looked up.
+A pickle is a program: it names functions, calls them and sets the insides of what they return. This reader
+knows the few names that rebuild arrays, puts functions of its own behind them that look at every argument,
+and refuses every other name before it is looked up. It is the interpreter of the standard library that is
+written in Python: the one in C takes the memory that a file claims before it finds the file shorter.
 """
 
+import gc
+import io
+import math
+import mmap
 import pickle
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import torch
 
 from ..errors import InputError
-
-try:  # numpy 2 keeps them here
-    from numpy._core.multiarray import _reconstruct, scalar
-except ImportError:  # numpy 1
-    from numpy.core.multiarray import _reconstruct, scalar
+from .limits import array_header, check_claim
 
 
-def _bytes(text: str, encoding: str) -> bytes:
+def _refuse(why: str) -> None:
+    raise pickle.UnpicklingError(why)
+
+
+class _Dtype:
+    """What stands for a numpy dtype: plain numbers, strings, or objects. Its state only says the byte order."""
+
+    def __init__(self, code: str | bytes, align: object = False, copy: object = False) -> None:
+        code = code.decode("latin1") if isinstance(code, bytes) else code
+        if not (isinstance(code, str) and re.fullmatch(r"[<>|=]?([biufSU]\d{0,6}|O8?)", code)):
+            _refuse("it asks for an array of other than numbers, strings and objects")
+        self.dtype = np.dtype(code[:1] if code in ("O8", "|O8") else code)
+
+    def __setstate__(self, state: tuple) -> None:
+        order, insides = state[1], state[2:5]
+        if isinstance(order, bytes):
+            order = order.decode("latin1")
+        if order not in ("<", ">", "|", "=") or any(inside is not None for inside in insides):
+            _refuse("it asks for an array of records")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
+    """The empty array that a pickled array begins as."""
+    if kind is not np.ndarray or shape != (0,):
+        _refuse("it asks for an array that is not empty at first")
+    return np.empty(0, np.int8)
+
+
+def _plain_bytes(data: object, dtype: np.dtype, count: int) -> bytes:
+    """The content of `count` numbers or strings; latin1 is how Python 3 reads the bytes of Python 2."""
+    data = data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(data, bytes | bytearray) or dtype.hasobject or len(data) != count * dtype.itemsize:
+        _refuse(f"it asks for {count} values of {dtype} from other than {count * dtype.itemsize} bytes")
+    return bytes(data)
+
+
+def _count(shape: object) -> int:
+    """The number of values of a shape."""
+    if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > 8:
+        _refuse("it asks for an array whose shape is none")
+    return math.prod(shape)
+
+
+def _fill(array: np.ndarray, state: tuple) -> None:
+    """Give an array its content: what numpy's own does, with every part looked at first."""
+    shape, dtype, by_column, data = state[-4:]  # a version may stand in front
+    count = _count(shape)
+    if not isinstance(dtype, _Dtype):
+        _refuse("it asks for an array without a dtype")
+    if dtype.dtype.hasobject:
+        if not isinstance(data, list) or len(data) != count:
+            _refuse(f"it asks for {count} objects from other than a list of as many")
+    else:
+        data = _plain_bytes(data, dtype.dtype, count)
+    array.__setstate__((1, shape, dtype.dtype, bool(by_column), data))
+
+
+def _scalar(dtype: object, data: object) -> np.generic:
+    """A number or a string on its own."""
+    if not isinstance(dtype, _Dtype):
+        _refuse("it asks for a number without a dtype")
+    return np.frombuffer(_plain_bytes(data, dtype.dtype, 1), dtype.dtype)[0]
+
+
+def _from_buffer(data: object, dtype: object, shape: object, order: object) -> np.ndarray:
+    """An array as protocol 5 has it."""
+    if not isinstance(dtype, _Dtype) or order not in ("C", "F"):
+        _refuse("it asks for an array without a dtype or an order")
+    content = _plain_bytes(data, dtype.dtype, _count(shape))
+    return np.frombuffer(bytearray(content), dtype.dtype).reshape(shape, order=order)
+
+
+def _bytes(text: object, encoding: object) -> bytes:
     """What `_codecs.encode` does for the bytes of an array in an old pickle, and nothing more."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it encodes as {encoding!r}, which no array needs")
+    if encoding != "latin1" or not isinstance(text, str):
+        _refuse("it encodes text otherwise than an array needs")
     return text.encode("latin1")
 
 
-_ALLOWED = {
+def _mapping(*nothing: object) -> dict:
+    """A dictionary of any kind is a plain one here."""
+    if nothing and not callable(nothing[0]):
+        _refuse("it asks for a dictionary with something in it")
+    return {}
+
+
+def _unknown() -> int:
+    """What the public code names as the word of all unknown words; nobody calls it."""
+    return 0
+
+
+# The public word-to-id mapping is such a dictionary: it names a function of a module that nobody has here.
+_MAPPINGS: dict[tuple[str, str], Callable] = {
+    ("collections", "defaultdict"): _mapping,
+    ("create_dataset", "return_unk"): _unknown,
+    ("__main__", "return_unk"): _unknown,
+}
+_ALLOWED: dict[tuple[str, str], Callable] = {
     ("_codecs", "encode"): _bytes,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): np.ndarray,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+    ("collections", "OrderedDict"): _mapping,
+    **_MAPPINGS,
 }
+_UNUSED = (
+    "INST OBJ NEWOBJ NEWOBJ_EX EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER EMPTY_SET ADDITEMS FROZENSET"
+).split()
+_KEYS = (str, bytes, int, float, np.generic)
 
 
-class _SafeUnpickler(pickle.Unpickler):
+class _SafeUnpickler(pickle._Unpickler):
+    dispatch: ClassVar = {
+        code: step
+        for code, step in pickle._Unpickler.dispatch.items()
+        if code not in {getattr(pickle, name)[0] for name in _UNUSED}
+    }
+
+    allowed: ClassVar = _ALLOWED
+
     def find_class(self, module: str, name: str) -> object:
         try:
-            return _ALLOWED[module, name]
+            return self.allowed[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs") from None
+            raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:80]}, which no array needs") from None
+
+    def load_reduce(self) -> None:
+        """Call a function on a tuple of arguments, where it is one of ours."""
+        arguments = self.stack.pop()
+        function = self.stack[-1]
+        if type(arguments) is not tuple or not any(function is known for known in self.allowed.values()):
+            _refuse("it calls what is not a function of arrays")
+        self.stack[-1] = function(*arguments)
+
+    def load_build(self) -> None:
+        """Set the insides of an array or of a dtype; nothing else has any."""
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if type(state) is not tuple or type(target) not in (np.ndarray, _Dtype):
+            _refuse(f"it sets the insides of a {type(target).__name__}")
+        _fill(target, state) if type(target) is np.ndarray else target.__setstate__(state)
+
+    def load_appends(self) -> None:
+        """Lengthen a list; the standard step calls whatever `extend` it finds."""
+        items = self.pop_mark()
+        self._top(list).extend(items)
+
+    def load_append(self) -> None:
+        """Lengthen a list by one."""
+        item = self.stack.pop()
+        self._top(list).append(item)
+
+    def load_setitems(self) -> None:
+        """Entries of a dictionary."""
+        self._enter(self.pop_mark())
+
+    def load_setitem(self) -> None:
+        """One entry."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._enter([key, value])
+
+    def load_dict(self) -> None:
+        """A dictionary, as protocol 0 makes it."""
+        items = self.pop_mark()
+        self.append({})
+        self._enter(items)
+
+    def _enter(self, items: list) -> None:
+        """Keys and values in turn. Keys are names or numbers: to hash a tuple nested a million deep would crash us."""
+        target = self._top(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, _KEYS):
+                _refuse(f"it has a dictionary with a {type(key).__name__} for a key")
+            target[key] = value
+
+    def _top(self, kind: type) -> object:
+        """What lies on the stack, if it is of that kind."""
+        if type(self.stack[-1]) is not kind:
+            _refuse(f"it takes a {type(self.stack[-1]).__name__} for a {kind.__name__}")
+        return self.stack[-1]
+
+    def load_bytearray8(self) -> None:
+        """Bytes that protocol 5 calls writable: read first, so that their length is that of the file."""
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.APPENDS[0]] = load_appends
+    dispatch[pickle.APPEND[0]] = load_append
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+def _unpickle(path: Path, start: int = 0) -> object:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        content.seek(start)
+        return _quickly(_SafeUnpickler(content, encoding="latin1"))
+
+
+def _quickly(unpickler: pickle._Unpickler) -> object:
+    """What it loads. Millions of containers would otherwise be searched for cycles again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return unpickler.load()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _readable(path: Path, read: Callable[[], object]) -> object:
+    """What `read` returns, or an `InputError` that names the file, whatever went wrong."""
+    if not path.is_file():
+        raise InputError(f"{path} is not there, or is not a file")
+    try:
+        return read()
+    except InputError:
+        raise
+    except (Exception, RecursionError) as error:  # a broken pickle can raise anything
+        why = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise InputError(f"{path} cannot be read: {why}") from None
+
+
+def load_pickle(path: Path) -> object:
+    """The object of a pickle: numpy arrays, numbers, strings and plain containers of them.
+
+    Raises:
+        ValueError: not such a file, or it asks for anything else.
+    """
+    return _readable(path, lambda: _unpickle(path))
 
 
 def load_object_array(path: Path) -> object:
@@ -47,15 +267,51 @@ def load_object_array(path: Path) -> object:
     Raises:
         ValueError: not such a file, or it asks for anything but numpy arrays and plain containers.
     """
-    try:
+
+    def read() -> object:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read_header[version](file)
+            shape, dtype = array_header(file)
             if shape != () or dtype != np.dtype(object):
                 raise InputError(f"{path} must hold one pickled object, found shape {shape} of {dtype}")
-            return _SafeUnpickler(file).load().item()
-    except InputError:
-        raise
-    except Exception as error:  # a broken pickle can raise anything
-        raise InputError(f"{path} cannot be read: {error}") from None
+            start = file.tell()
+        return _unpickle(path, start).item()
+
+    return _readable(path, read)
+
+
+class _TensorUnpickler(_SafeUnpickler):
+    """Looks at what `torch.save` wrote, without its numbers."""
+
+    allowed: ClassVar = {
+        **_ALLOWED,
+        ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
+        **{("torch", f"{kind}Storage"): None for kind in ("Float", "Double", "Half", "Long", "Int")},
+    }
+    dispatch: ClassVar = {**_SafeUnpickler.dispatch, pickle.BINPERSID[0]: pickle._Unpickler.load_binpersid}
+
+    def persistent_load(self, _: object) -> None:
+        """Where the numbers of a tensor lie; not looked at here."""
+
+
+def load_torch(path: Path) -> object:
+    """What `torch.save` wrote: tensors, numbers, strings and plain containers of them.
+
+    torch reads it as it reads weights, without code of the file's own; our reader looks first, because
+    torch's can be crashed.
+
+    Raises:
+        ValueError: not such a file, or it asks for anything else.
+    """
+
+    def read() -> object:
+        with zipfile.ZipFile(path) as archive:  # torch never compresses
+            check_claim(path, "its archive", sum(member.file_size for member in archive.infolist()))
+            programs = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            if len(programs) != 1:
+                raise InputError(f"{path} must hold one data.pkl, found {len(programs)}")
+            _quickly(_TensorUnpickler(io.BytesIO(archive.read(programs[0])), encoding="latin1"))
+        stand_ins = [(function, ".".join(name)) for name, function in _MAPPINGS.items()]
+        with torch.serialization.safe_globals(stand_ins):
+            return torch.load(path, map_location="cpu", weights_only=True)
+
+    return _readable(path, read)

@@ -1,0 +1,129 @@
+"""Public files, brought into the data folder whole or not at all.
+
+A download goes to NAME.part, which a later one continues, and takes its name when its hash is right. What is cut
+or altered on the way never stands where a reader looks.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from ..errors import InputError
+from .published import COMMIT, DIGESTS, FOLDERS
+
+BASE = f"https://raw.githubusercontent.com/pliang279/MFN/{COMMIT}"
+PIECE = 2**16  # bytes
+PATIENCE = 30  # seconds that a server may be silent
+
+
+def fetch(name: str, folder: Path, base: str = BASE, progress: bool | None = None) -> list[Path]:
+    """Every published file of a data set; those that are there and right are not fetched again.
+
+    Args:
+        name: ict-mmmo, pom, youtube or mosi.
+        folder: where they are to lie.
+        base: where the repository is served.
+        progress: show a bar; by default where someone watches.
+
+    Returns:
+        The files that were fetched now.
+
+    Raises:
+        ValueError: the server does not give them, or not as they were published, or the folder cannot be written.
+    """
+    if name not in DIGESTS:
+        raise InputError(f"{name} is not published for download; mmalign data fetch knows {', '.join(DIGESTS)}")
+    hidden = not sys.stderr.isatty() if progress is None else not progress
+    fetched = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, digest in tqdm(DIGESTS[name].items(), disable=hidden, unit="file"):
+            path = folder / file
+            if path.exists():
+                _check_standing(path, digest)
+                continue
+            _fetch_file(f"{base}/{FOLDERS[name]}/{file}", path, digest, hidden)
+            fetched.append(path)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from here") from None
+    except OSError as error:  # of the disk; those of the network have been told apart below
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
+    return fetched
+
+
+def _check_standing(path: Path, digest: str) -> None:
+    """Refuse to take another file for the published one, and to overwrite what is not ours."""
+    if not path.is_file() or not matches(path, digest):
+        raise InputError(f"{path} is there but is not the published file; move it away to fetch that")
+
+
+def matches(path: Path, digest: str) -> bool:
+    """Whether a file hashes to a SHA-256 (64 digits) or to a git blob id (40)."""
+    with open(path, "rb") as file:
+        if len(digest) == 64:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        return hashlib.file_digest(file, lambda: blob).hexdigest() == digest
+
+
+def _fetch_file(url: str, path: Path, digest: str, hidden: bool) -> None:
+    """One file: continue what is there of it, check the whole, give it its name."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        _download(url, part, hidden)
+    except (HTTPException, _Network) as error:
+        raise InputError(f"{url} cannot be fetched: {error}; the same command goes on from here") from None
+    if not matches(part, digest):
+        part.unlink()
+        raise InputError(f"{url} is not the published file: what came was deleted; its hash should be {digest}")
+    part.replace(path)
+
+
+class _Network(Exception):
+    """The server, or the way to it, failed."""
+
+
+def _download(url: str, part: Path, hidden: bool) -> None:
+    """Append to `part` what it lacks of the file at `url`."""
+    have = part.stat().st_size if part.exists() else 0
+    try:
+        answer = urlopen(Request(url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=PATIENCE)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416 and have:  # nothing is left to send: it is whole, and the hash will tell
+            return
+        raise _Network(f"the server says {error.code} {error.reason}") from None
+    except (OSError, ValueError) as error:
+        raise _Network(getattr(error, "reason", None) or error) from None
+    with answer:
+        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        left = answer.headers.get("Content-Length", "")
+        total = int(left) + (have if goes_on else 0) if left.isdecimal() else None
+        with (
+            open(part, "ab" if goes_on else "wb") as file,
+            tqdm(total=total, initial=have if goes_on else 0, desc=part.stem, disable=hidden, unit="B", unit_scale=True,
+                 leave=False) as bar,
+        ):  # fmt: skip
+            for piece in _pieces(answer):
+                file.write(piece)
+                bar.update(len(piece))
+    if total is not None and part.stat().st_size < total:
+        raise _Network(f"{part.stat().st_size} of {total} bytes came")
+
+
+def _pieces(answer: object) -> Iterator[bytes]:
+    """The body, piece by piece, with the errors of the network told from those of the disk."""
+    while True:
+        try:
+            piece = answer.read(PIECE)
+        except OSError as error:
+            raise _Network(error) from None
+        if not piece:
+            return
+        yield piece
