@@ -80,7 +80,7 @@ class Imputing(System):
     def impute(self, batch: Batch) -> Tensor:
         """(B, T+1, D): what the missing sequence is imagined to be, head first (Eqs. 13 and 14).
 
-        Hidden states of the backbone, not raw features: these systems never generate those.
+        Hidden states of the backbone, not raw features.
         """
         return self.imagine(self.backbone.encode(batch, 0), batch)
 

@@ -2,5 +2,8 @@
 
 from .bounds import Double, Single
 from .fills import Copy, ZeroFill
+from .mfm import MFM
+from .modal_trans import ModalTrans
+from .smil import SMIL
 
-__all__ = ["Copy", "Double", "Single", "ZeroFill"]
+__all__ = ["MFM", "SMIL", "Copy", "Double", "ModalTrans", "Single", "ZeroFill"]
