@@ -7,15 +7,17 @@ Start with `load` or `from_arrays`, build a system with its `from_data`, then `f
 from importlib.metadata import version
 
 from . import transport
-from .baselines import Copy, Double, Single, ZeroFill
+from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
 from .config import BoundConfig, FillConfig, MMAlignConfig, TrainConfig
 from .errors import InputError
 from .model import MMAlign
+from .plus import MMAlignPlus, MMAlignPlusConfig
 from .registry import from_arrays, load
 from .training import History, evaluate, fit
 
 __all__ = [
-    "BoundConfig", "Copy", "Double", "FillConfig", "History", "InputError", "MMAlign", "MMAlignConfig", "Single",
-    "TrainConfig", "ZeroFill", "evaluate", "fit", "from_arrays", "load", "transport",
+    "MFM", "SMIL", "BoundConfig", "Copy", "Double", "FillConfig", "History", "InputError", "MMAlign", "MMAlignConfig",
+    "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill", "evaluate", "fit",
+    "from_arrays", "load", "transport",
 ]  # fmt: skip
 __version__ = version("mmalign")

@@ -7,11 +7,12 @@ import argparse
 import ast
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import InputError, check, one_of, whole
+from .errors import InputError, check, whole
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -23,18 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     try:
         arguments = _parser().parse_args(argv)
-        arguments.command(arguments)
+        status = arguments.command(arguments)
         sys.stdout.flush()
+        return status or 0
     except InputError as error:
         print(f"mmalign: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("mmalign: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"mmalign: interrupted; {interrupt or 'nothing was written'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dataset", required=True, metavar="NAME", help="smartwatch, planted, ...: mmalign data list")
     run.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair)
     run.add_argument("--survival", metavar="P", type=_number, default=0.5, help="share of samples with their victim")
-    run.add_argument("--setting", metavar="A|B", default="A", help="A: no victim in test; B: as in training")
+    run.add_argument(
+        "--setting", metavar="A|B", default="A", help="A: no victim in test; B: as in training; R: any modality absent"
+    )
     run.add_argument("--seed", metavar="N", type=_whole, default=0, help="draws splits, absences and weights")
     run.add_argument("--labelled", metavar="SHARE", type=_number, default=1.0, help="share of training labels shown")
     run.add_argument("--window", metavar="W", type=_whole, help="half-width of the alignment window, in steps")
@@ -60,18 +63,43 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--threads", metavar="N", type=_whole)
     run.add_argument("--data-dir", metavar="DIR", help="default: MMALIGN_DATA, else the user's cache folder")
     run.add_argument("--out", metavar="DIR", help="also write the record to a file there")
+    run.add_argument("--resume", action="store_true", help="go on from the last epoch that is in --out")
     run.add_argument("--json", action="store_true", help="print the record as one JSON object")
     run.set_defaults(command=_run)
 
+    sweep = commands.add_parser("sweep", help="run a grid of experiments, or what is left of it")
+    sweep.add_argument("grid", metavar="GRID.yaml", help="fields of a run, each with a value or a list of values")
+    sweep.add_argument("--out", required=True, metavar="DIR", help="where each run leaves its record")
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument("--workers", metavar="N", type=_whole, default=1, help="processes of this machine")
+    where.add_argument("--scheduler", metavar="HOST:PORT", help="of Dask, whose workers are to do it")
+    sweep.add_argument("--retry", action="store_true", help="run what failed before once more")
+    sweep.add_argument("--data-dir", metavar="DIR")
+    sweep.set_defaults(command=_sweep)
+
+    table = commands.add_parser("table", help="means over seeds of what a sweep has left, and differences")
+    table.add_argument("place", metavar="DIR", help="of a sweep; or a file that --format jsonl made")
+    table.add_argument("--metric", metavar="NAME", help="default: mae of a regression, accuracy of a classification")
+    table.add_argument("--against", metavar="SYSTEM", help="show the difference to this one over the same seeds")
+    table.add_argument(
+        "--format", metavar="markdown|csv|latex|jsonl", choices=("markdown", "csv", "latex", "jsonl"),
+        default="markdown", help="jsonl: the records themselves, one a line",
+    )  # fmt: skip
+    table.set_defaults(command=_table)
+
     data = commands.add_parser("data", help="what data sets there are, and whether a file is sound")
-    verbs = data.add_subparsers(required=True, metavar="list|info|check")
+    verbs = data.add_subparsers(required=True, metavar="list|info|fetch|import|check")
     verbs.add_parser("list", help="the names").set_defaults(command=_data_list)
     for verb, command, about in (
         ("info", _data_info, "what a data set is and where it is looked for"),
+        ("fetch", _data_fetch, "download the public files of a data set, or what is missing of them"),
+        ("import", _data_import, "read files that you have once, check them, keep them in a form of our own"),
         ("check", _data_check, "read a data set and say what is in it"),
     ):
         one = verbs.add_parser(verb, help=about)
         one.add_argument("name")
+        if verb == "import":
+            one.add_argument("path", metavar="PATH", help="a folder or a file of a form that mmalign data info names")
         one.add_argument("--data-dir", metavar="DIR")
         one.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair, help="check only these")
         one.set_defaults(command=command)
@@ -88,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pair(text: str) -> tuple[str, ...]:
-    if text.count(":") != 1:
+    if ":" not in text:
         raise argparse.ArgumentTypeError(f"VISIBLE:VICTIM was expected, found {text!r}")
     return tuple(text.split(":"))
 
@@ -137,13 +165,47 @@ def _run(arguments: argparse.Namespace) -> None:
     experiment = experiments.Experiment(**{name: getattr(arguments, name) for name in plain}, **changes)
     if arguments.out:
         _check_folder(Path(arguments.out))
-    record = experiments.run(experiment, arguments.data_dir)
+    elif arguments.resume:
+        raise InputError("--resume goes with --out DIR, where the state of the run was left")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
+    try:
+        record = experiments.run(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
+    except KeyboardInterrupt:
+        told = (
+            f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else "nothing was written"
+        )
+        raise KeyboardInterrupt(told) from None
     if arguments.out:
-        print(f"wrote {experiments.store(record, arguments.out)}", file=sys.stderr)
+        path = experiments.store(record, arguments.out)
+        experiments.state_of(path).unlink(missing_ok=True)
+        print(f"wrote {path}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(record, allow_nan=False))
     else:
         _print_record(record)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from . import sweep
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
+    names = ("grid", "out", "data_dir", "workers", "scheduler", "retry")
+    tally = sweep.sweep(**{name: getattr(arguments, name) for name in names})
+    print("{} runs: {} were there, {} done, {} failed".format(*tally))
+    if tally.failed:
+        where = Path(arguments.out) / sweep.FAILED
+        print(f"mmalign: {tally.failed} runs failed, see {where}; --retry tries them again", file=sys.stderr)
+    return int(tally.failed > 0)
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from . import tables
+
+    if arguments.format == "jsonl":
+        print(tables.lines(tables.records(arguments.place)), end="")
+        return
+    table = tables.summary(tables.read(arguments.place), arguments.metric, arguments.against)
+    print(getattr(tables, arguments.format)(table), end="")
 
 
 def _check_folder(folder: Path) -> None:
@@ -190,24 +252,44 @@ def _data_list(arguments: argparse.Namespace) -> None:
 
 
 def _data_info(arguments: argparse.Namespace) -> None:
-    from .registry import DATASETS, data_folder
+    from .data import folders
+    from .registry import DATASETS, folder_of
 
-    one_of("dataset", arguments.name, tuple(DATASETS))
+    folder = folder_of(arguments.name, arguments.data_dir)
     entry = DATASETS[arguments.name]
-    where = "embedded" if entry.folder is None else str(data_folder(arguments.data_dir) / entry.folder)
     facts = {
         "about": entry.about,
         "modalities": ", ".join(entry.modalities),
         "pair": ":".join(entry.pair),
-        "from": where,
+        "from": "embedded" if entry.folder is None else str(folder),
+        **folders.describe(arguments.name, folder),
     }
     _print_facts(arguments.name, facts)
 
 
-def _data_check(arguments: argparse.Namespace) -> None:
-    from .registry import read
+def _data_fetch(arguments: argparse.Namespace) -> None:
+    from .data.fetch import fetch
+    from .registry import folder_of
 
-    source = read(arguments.name, arguments.pair, arguments.data_dir)
+    folder = folder_of(arguments.name, arguments.data_dir)
+    print(f"{arguments.name}: {len(fetch(arguments.name, folder))} files fetched, all are in {folder}")
+
+
+def _data_import(arguments: argparse.Namespace) -> None:
+    from .data import folders
+    from .registry import folder_of
+
+    folder = folder_of(arguments.name, arguments.data_dir)
+    path, source = folders.bring_in(arguments.name, Path(arguments.path), folder)
+    _print_facts(arguments.name, {"about": source.about, "imported to": str(path), **source.describe()})
+
+
+def _data_check(arguments: argparse.Namespace) -> None:
+    from .registry import DATASETS, folder_of, read
+
+    folder = folder_of(arguments.name, arguments.data_dir)
+    entry = DATASETS[arguments.name]
+    source = read(arguments.name, arguments.pair or entry.to_check(folder, entry.pair), arguments.data_dir)
     _print_facts(arguments.name, {"about": source.about, **source.describe()})
 
 

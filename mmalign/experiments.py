@@ -5,13 +5,15 @@ import json
 import math
 import platform
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import torch
 
-from .data import make_splits
+from .config import BackboneConfig, TrainConfig
+from .data import Source, Splits, make_splits
 from .errors import InputError, check, one_of, whole
 from .files import write_whole
 from .registry import DATASETS, SYSTEMS, read
@@ -24,7 +26,7 @@ class Experiment:
 
     system: str
     dataset: str = "smartwatch"
-    pair: tuple[str, str] | None = None  # (visible, victim)
+    pair: tuple[str, ...] | None = None  # (visible, victim), the data set's own by default
     survival: float = 0.5
     setting: str = "A"
     seed: int = 0
@@ -39,58 +41,109 @@ class Experiment:
         one_of("system", self.system, tuple(SYSTEMS))
         one_of("dataset", self.dataset, tuple(DATASETS))
         one_of("device", self.device, ("cpu", "cuda"))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda was asked for, but torch finds none here")
         if self.threads is not None:
             check("threads", self.threads, whole(1))
 
 
-def run(experiment: Experiment, data_dir: str | Path | None = None, progress: bool | None = None) -> dict[str, object]:
-    """Train, select on validation, test once. The record holds what the README's table lists.
+def sources(experiment: Experiment, data_dir: str | Path | None = None) -> Source:
+    """The samples that an experiment is about, not yet split."""
+    return read(experiment.dataset, experiment.pair, data_dir, **experiment.data)
+
+
+def splits(experiment: Experiment, source: Source) -> Splits:
+    """What its system is handed.
 
     Raises:
-        ValueError: something in the experiment or in the files does not fit.
+        ValueError: the samples cannot be split like that, or lack what the system needs.
     """
-    entry = SYSTEMS[experiment.system]
-    pair = experiment.pair or DATASETS[experiment.dataset].pair
-    config = entry.configure(**experiment.model)
-    training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
-    if experiment.threads:
-        torch.set_num_threads(experiment.threads)
-    source = read(experiment.dataset, pair, data_dir, **experiment.data)
+    kind, pair = SYSTEMS[experiment.system].kind, _pair(experiment)
     asked = (experiment.survival, experiment.setting, experiment.seed, experiment.labelled)
     data = make_splits(source, pair, *asked)
-    if entry.kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
+    if kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
         data = make_splits(source, pair, 1.0, "B", experiment.seed, experiment.labelled)
+    kind.check_samples(data.train.batch)
+    return data
 
-    model = entry.kind.from_data(data, config, seed=training.seed).to(experiment.device)
-    history = fit(model, data, training, progress)
-    metrics = evaluate(model, data.test)
+
+def plan(experiment: Experiment, source: Source) -> dict[str, object]:
+    """Everything that decides the result, said before the run: the record without its outcome."""
+    config, training = _configure(experiment)
     return {
         "system": experiment.system,
         "dataset": experiment.dataset,
-        "pair": ":".join(pair),
+        "pair": ":".join(_pair(experiment)),
         "survival": float(experiment.survival),
         "setting": experiment.setting,
         "seed": experiment.seed,
-        "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
         "labelled": float(experiment.labelled),
-        "best_epoch": history.best_epoch,
-        "epochs": len(history.rows),
-        "train_seconds": history.train_seconds,
-        "seconds_per_epoch": history.train_seconds / len(history.rows),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "config": {
             "model": asdict(config),
             "train": asdict(training),
             "data": {**experiment.data, "digest": source.digest},
             "device": experiment.device,
-            "threads": torch.get_num_threads(),
+            "threads": experiment.threads or torch.get_num_threads(),
         },
         "versions": _versions(),
     }
 
 
+def run(
+    experiment: Experiment,
+    data_dir: str | Path | None = None,
+    progress: bool | None = None,
+    states: str | Path | None = None,
+    resume: bool = False,
+) -> dict[str, object]:
+    """Train, select on validation, test once. The record holds what the README's table lists.
+
+    Args:
+        experiment: what to run.
+        data_dir: where files are looked for.
+        progress: show a bar; by default where someone watches.
+        states: a folder for the state after each epoch, in a file beside the record's (`state_of`).
+        resume: go on from such a state, where there is one, instead of from the start.
+
+    Raises:
+        ValueError: something in the experiment or in the files does not fit.
+    """
+    if experiment.device == "cuda" and not torch.cuda.is_available():  # asked here: others may have one
+        raise InputError("device cuda was asked for, but torch finds none here")
+    config, training = _configure(experiment)
+    if experiment.threads:
+        torch.set_num_threads(experiment.threads)
+    source = sources(experiment, data_dir)
+    data = splits(experiment, source)
+    planned = plan(experiment, source)
+    state = None if states is None else state_of(Path(states) / name_of(planned))
+    if state and not resume:
+        state.unlink(missing_ok=True)
+
+    model = SYSTEMS[experiment.system].kind.from_data(data, config, seed=training.seed).to(experiment.device)
+    history = fit(model, data, training, progress, state)
+    metrics = evaluate(model, data.test)
+    outcome = {
+        "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
+        "best_epoch": history.best_epoch,
+        "epochs": len(history.rows),
+        "train_seconds": history.train_seconds,
+        "seconds_per_epoch": history.train_seconds / len(history.rows),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    both = planned | outcome
+    return {key: both[key] for key in RECORD}
+
+
+def _pair(experiment: Experiment) -> tuple[str, ...]:
+    return tuple(experiment.pair or DATASETS[experiment.dataset].pair)
+
+
+def _configure(experiment: Experiment) -> tuple[BackboneConfig, TrainConfig]:
+    entry = SYSTEMS[experiment.system]
+    training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
+    return entry.configure(**experiment.model), training
+
+
+@cache
 def _versions() -> dict[str, str]:
     return {
         "mmalign": version("mmalign"),
@@ -100,14 +153,26 @@ def _versions() -> dict[str, str]:
     }
 
 
-# What a record says of how the run went, as against what decided it.
-_OUTCOME = ("metrics", "best_epoch", "epochs", "train_seconds", "seconds_per_epoch", "parameters")
+# The keys of a record in their order, and those that say how the run went, as against what decided it.
+RECORD = (
+    "system", "dataset", "pair", "survival", "setting", "seed", "metrics", "labelled", "best_epoch", "epochs",
+    "train_seconds", "seconds_per_epoch", "parameters", "config", "versions",
+)  # fmt: skip
+OUTCOME = ("metrics", "best_epoch", "epochs", "train_seconds", "seconds_per_epoch", "parameters")
 
 
-def name_of(record: dict[str, object]) -> str:
-    """The file name of a record: a hash of everything in it that decides the result."""
-    decides = {key: value for key, value in record.items() if key not in _OUTCOME}
+def name_of(plan: dict[str, object]) -> str:
+    """The file name of a run: a hash of its plan, which may stand alone or inside the record.
+
+    Versions count, for they too decide the bits of a result: a run made with other versions is another run.
+    """
+    decides = {key: value for key, value in plan.items() if key not in OUTCOME}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20] + ".json"
+
+
+def state_of(path: Path) -> Path:
+    """Where the state of a run stands while its record, at `path`, is not there yet."""
+    return path.with_suffix(".state.safetensors")
 
 
 def store(record: dict[str, object], folder: str | Path) -> Path:

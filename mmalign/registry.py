@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from . import baselines
+from . import baselines, neighbours
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, TrainConfig, settings
-from .data import Source, Splits, arrays, hdf5, make_splits, planted, smartwatch
+from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch
+from .data.assemble import SPEECH
 from .errors import one_of
 from .model import MMAlign
+from .plus import MMAlignPlus
 from .system import System
 
 
@@ -36,10 +39,27 @@ SYSTEMS = {
     "double": SystemEntry(baselines.Double, "upper bound: both modalities, always"),
     "zero-fill": SystemEntry(baselines.ZeroFill, "zeros stand in for the victim"),
     "copy": SystemEntry(baselines.Copy, "the visible sequence stands in for the victim"),
+    "mfm": SystemEntry(baselines.MFM, "the victim decoded from factors, guessed from the visible modality"),
+    "smil": SystemEntry(baselines.SMIL, "one vector between cluster centres stands in for the victim; meta-learning"),
+    "modal-trans": SystemEntry(baselines.ModalTrans, "the victim translated from the visible modality, and back"),
     "mm-align": SystemEntry(MMAlign, "the paper's method"),
     "mm-align-official": SystemEntry(
         MMAlign, "the same with every departure of its released code", OFFICIAL_MODEL, OFFICIAL_TRAIN
     ),
+    "mm-align-plus": SystemEntry(MMAlignPlus, "ours: the imputed answer follows the complete one, labelled or not"),
+    "late-fusion": SystemEntry(neighbours.LateFusion, "a model for each modality, trained apart, then averaged"),
+    "mla": SystemEntry(neighbours.MLA, "modalities in turn through one guarded head; the surer weigh more"),
+    "deepmlf": SystemEntry(
+        neighbours.DeepMLF,
+        "tokens behind the words of a frozen language model, which sound and sight reach layer by layer",
+        train={"epochs": 30},  # the first 10 prepare
+    ),
+    "scale": SystemEntry(
+        neighbours.SCALE,
+        "pre-trained without labels, like modalities drawn together",
+        train={"epochs": 50, "batch_size": 64},  # of 20 to pre-train; a large batch is a choice of negatives
+    ),
+    "deep-sets": SystemEntry(neighbours.DeepSets, "what is present is a set, and what is absent is not in it"),
 }
 
 
@@ -52,6 +72,7 @@ class DatasetEntry:
     about: str
     folder: str | None = None  # in the data folder; None where nothing is read from there
     others: tuple[str, ...] = ()  # modalities beside those of the pair
+    to_check: Callable[[Path, tuple[str, ...]], tuple[str, ...]] = lambda folder, pair: pair  # what a check reads
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -66,28 +87,41 @@ def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, o
 
 
 def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
-    return smartwatch.read(**_known("smartwatch", options))
+    return smartwatch.read("magnitude" in pair, **_known("smartwatch", options))
 
 
 def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
-    return planted.read(**options)
-
-
-def _ict_mmmo(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
-    return hdf5.read_ict_mmmo(folder, pair, **_known("ict-mmmo", options))
+    return planted.read("third" in pair, **options)
 
 
 def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return arrays.read(folder, **_known("arrays", options, "task"))
 
 
+def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
+    """People who speak: text, video and audio from the files in the folder of that name."""
+
+    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+        return folders.read(name, folder, pair, **_known(name, options, "longest"))
+
+    to_check = partial(folders.to_check, name)
+    return DatasetEntry(read, (visible, victim), SPEECH[name].about, name.replace("-", "_"), (other,), to_check)
+
+
 DATASETS = {
-    "smartwatch": DatasetEntry(_smartwatch, ("acc", "gyro"), "7 shoulder exercises seen by a watch; embedded"),
-    "planted": DatasetEntry(_planted, ("first", "second"), "generated, true alignment known; embedded"),
-    "ict-mmmo": DatasetEntry(
-        _ict_mmmo, ("audio", "video"), "online movie reviews, one sentiment score each", "ict_mmmo", ("text",)
+    "smartwatch": DatasetEntry(
+        _smartwatch, ("acc", "gyro"), "7 shoulder exercises seen by a watch; embedded", others=("magnitude",)
     ),
+    "planted": DatasetEntry(
+        _planted, ("first", "second"), "generated, true alignment known; embedded", others=("third",)
+    ),
+    "ict-mmmo": _speech("ict-mmmo", "audio", "video", "text"),
     "arrays": DatasetEntry(_arrays, ("visible", "victim"), "your own arrays", "arrays.npz"),
+    "pom": _speech("pom", "audio", "video", "text"),  # whose text is not published for training
+    "youtube": _speech("youtube", "text", "audio", "video"),
+    "mosi": _speech("mosi", "text", "audio", "video"),
+    "mosei": _speech("mosei", "text", "audio", "video"),
+    "meld": _speech("meld", "text", "audio", "video"),
 }
 
 
@@ -97,16 +131,22 @@ def data_folder(given: str | Path | None = None) -> Path:
     return Path(given or os.environ.get("MMALIGN_DATA") or cache)
 
 
+def folder_of(name: str, data_dir: str | Path | None = None) -> Path:
+    """Where a data set is looked for."""
+    one_of("dataset", name, tuple(DATASETS))
+    return data_folder(data_dir) / (DATASETS[name].folder or "")
+
+
 def read(
     name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, /, **options: object
 ) -> Source:
     """Read a data set, checked but not yet split. Options are the data set's own (`planted`: its knobs)."""
-    one_of("dataset", name, tuple(DATASETS))
+    folder = folder_of(name, data_dir)
     entry = DATASETS[name]
     pair = entry.pair if pair is None else tuple(pair)
     for modality in pair:
         one_of(f"modality of {name}", modality, entry.modalities)
-    return entry.read(data_folder(data_dir) / (entry.folder or ""), pair, options)
+    return entry.read(folder, pair, options)
 
 
 def load(
@@ -122,10 +162,11 @@ def load(
     """A data set, split, with the victims that nobody may see hidden behind NaN.
 
     Args:
-        name: smartwatch, planted, ict-mmmo or arrays.
-        pair: (visible, victim).
+        name: smartwatch, planted, ict-mmmo, pom, youtube, mosi, mosei, meld or arrays.
+        pair: (visible, victim), or with others behind them for the systems that take more.
         survival: p in (0, 1], the share of samples whose victim is present.
-        setting: "A", no victim in validation and test; "B", there with the training rate.
+        setting: "A", no victim in validation and test; "B", there with the training rate; "R", every modality
+            of every sample stays with chance p, at least one does.
         seed: draws the split (or, where the data set comes split, only the pattern of absence).
         labelled: share of training samples whose label is shown.
         data_dir: where files are looked for; MMALIGN_DATA or the cache folder by default.

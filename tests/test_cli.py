@@ -67,7 +67,7 @@ def test_one_json_object_with_the_contracts_keys_and_twice_the_same_metrics(mmal
 def test_every_option_reaches_the_run(mmalign, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        experiments, "run", lambda experiment, folder: seen.update(vars(experiment), folder=folder) or {}
+        experiments, "run", lambda experiment, folder, **states: seen.update(vars(experiment), folder=folder) or {}
     )
     options = "--pair second:first --survival 0.3 --setting B --seed 4 --labelled 0.5 --window 3 --mu 0.7 --epochs 9"
     more = ["--set", "train.lr=0.01", "--set", "model.merged_loop=false", "--set", "data.task=classification"]
@@ -150,17 +150,17 @@ HUGE = "99999999999999999999"
         (["run"], ["--system", "--dataset"]),
         (["run", "--system", "best", "--dataset", "planted"], ["system", "best", "mm-align"]),
         (["run", "--system", "single", "--dataset", "mars"], ["dataset", "mars", "smartwatch"]),
-        ([*RUN, "--pair", "first:third"], ["modality", "third", "first"]),
+        ([*RUN, "--pair", "first:fourth"], ["modality", "fourth", "first"]),
         ([*RUN, "--pair", "first:first"], ["pair", "first:first"]),
         ([*RUN, "--pair", "first"], ["--pair", "'first'", "VISIBLE:VICTIM"]),
-        ([*RUN, "--pair", "a:b:c"], ["--pair", "a:b:c"]),
+        ([*RUN, "--pair", "first:second:third"], ["MMAlign", "2 modalities", "3"]),
         ([*RUN, "--survival", "0"], ["survival", "(0, 1]", "0"]),
         ([*RUN, "--survival", "1.5"], ["survival", "(0, 1]", "1.5"]),
         ([*RUN, "--survival", "nan"], ["survival", "nan"]),
         ([*RUN, "--survival", "half"], ["number", "half", "--survival"]),
         ([*RUN, "--survival", "0.001"], ["survival 0.001", "least"]),
         ([*RUN, "--labelled", "0"], ["labelled", "(0, 1]"]),
-        ([*RUN, "--setting", "C"], ["setting", "C", "A, B"]),
+        ([*RUN, "--setting", "C"], ["setting", "C", "A, B, R"]),
         ([*RUN, "--seed", "-1"], ["seed", "-1"]),
         ([*RUN, "--seed", "one"], ["whole number", "one", "--seed"]),
         ([*RUN, "--seed", HUGE], ["seed", HUGE]),
@@ -259,7 +259,7 @@ def test_a_bad_file_is_answered_in_one_line_that_names_it(mmalign, folder, datas
 
 
 def test_a_defect_of_ours_is_not_dressed_up_as_the_users(monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(experiments, "run", fail)

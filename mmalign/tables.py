@@ -1,0 +1,241 @@
+"""Stored runs as tables: means over seeds, and differences between systems over the same seeds.
+
+A row of a frame is a run. Nothing is typed by hand: chapters and `mmalign table` both read what runs have left.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError, one_of
+from .experiments import RECORD, name_of
+from .registry import SYSTEMS
+from .statistics import paired
+
+KEYS = ("dataset", "pair", "survival", "setting", "labelled")  # what a mean over seeds never mixes
+BOUNDS = ("single", "double")  # depend on neither survival nor setting: one run of a seed stands for all of them
+NESTED = ("metrics", "config", "versions")
+BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
+BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1"), "higher")
+
+# ---- from files to rows and back -------------------------------------------------------------------------
+
+
+def records(place: str | Path) -> list[dict[str, object]]:
+    """The records of a sweep's folder, or of a file with one record a line, in the order of their names.
+
+    Raises:
+        ValueError: nothing there, or something that is no record, or one run twice; the message says where.
+    """
+    found = {}
+    for where, text in _texts(Path(place)):
+        try:
+            record = json.loads(text)
+            _check(record)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{where} is not the record of a run: {type(error).__name__}: {error}") from None
+        name = name_of(record)
+        if name in found:
+            raise InputError(f"{where} holds a run that was there before: {name}")
+        found[name] = record
+    if not found:
+        raise InputError(f"{place} holds no records")
+    return [found[name] for name in sorted(found)]
+
+
+def _texts(place: Path) -> Iterator[tuple[str, str]]:
+    """Where each record stands, and its text."""
+    try:
+        if place.is_dir():
+            yield from ((str(path), path.read_text()) for path in place.glob("*.json"))
+        else:
+            lines = place.read_text().splitlines()
+            yield from ((f"{place}, line {number},", line) for number, line in enumerate(lines, 1))
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{place} is not text") from None
+
+
+def _check(record: dict[str, object]) -> None:
+    """Raise some error unless it has what the functions below rely on."""
+    row = _row(record)
+    for name in ("train.seed", "data.digest"):
+        row[name]
+    for name, value in record["metrics"].items():
+        if not isinstance(value, int | float | None):
+            raise TypeError(f"{name} is {value!r}")
+
+
+def _row(record: dict[str, object]) -> dict[str, object]:
+    """A record without its nesting: `mae`, `model.window`, `threads`, `versions.torch`."""
+    row = {key: record[key] for key in RECORD if key not in NESTED} | record["metrics"]
+    row |= {key: record["config"][key] for key in ("device", "threads")}
+    for section, content in {**record["config"], "versions": record["versions"]}.items():
+        if section not in row:
+            row |= {f"{section}.{key}": "none" if value is None else value for key, value in content.items()}
+    return row
+
+
+def frame(found: list[dict[str, object]]) -> pd.DataFrame:
+    """Records as rows: a column for each metric and each setting, NaN where a run has none."""
+    return pd.DataFrame([_row(record) for record in found])
+
+
+def read(place: str | Path) -> pd.DataFrame:
+    """The rows of a sweep's folder, or of a file with one record a line."""
+    return frame(records(place))
+
+
+def lines(found: list[dict[str, object]]) -> str:
+    """Records as text, one a line: small, and a change shows as the change of one line."""
+    return "".join(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n" for record in found)
+
+
+# ---- from rows to means and differences -------------------------------------------------------------------
+
+
+def varying(rows: pd.DataFrame) -> list[str]:
+    """The settings in which runs of one system on the same data differ, other than by their seed."""
+    settings = [name for name in rows.columns if "." in name or name in ("device", "threads")]
+    counts = rows.groupby([*KEYS, "system"])[settings].nunique(dropna=False).max()
+    found = [name for name in settings if counts[name] > 1]
+    if rows["train.seed"].equals(rows["seed"]):
+        found = [name for name in found if name != "train.seed"]
+    others = [name for name in found if name != "data.digest"]  # it follows from the data set's options, as a rule
+    told = rows.groupby([*KEYS, *others], dropna=False)["data.digest"].nunique().max() == 1
+    return others if told else found
+
+
+def summary(
+    rows: pd.DataFrame,
+    metric: str | None = None,
+    against: str | None = None,
+    by: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """A row for each system under each condition: mean, sd and number of seeds, and the difference to one system.
+
+    Args:
+        rows: what `read` gave, or a part of it.
+        metric: any measured column; by default mae of a regression, accuracy of a classification.
+        against: the system that the others are compared with, over the seeds that both have.
+        by: columns that make a condition; by default `KEYS` and whatever is `varying`.
+
+    Returns:
+        Columns `by`, metric, system, mean, sd, seeds, and with `against` also against, difference (to it), low,
+        high (the 95 % interval), shared (seeds that both have), verdict.
+
+    Raises:
+        ValueError: an unknown name, or a condition that mixes runs of one seed.
+    """
+    by = [*(KEYS + tuple(varying(rows)) if by is None else by), "metric"]
+    rows = _measured(rows, metric)
+    for name in by:
+        one_of("column", name, tuple(rows.columns))
+    if against is not None:
+        one_of("system to compare with", against, tuple(dict.fromkeys(rows["system"])))
+    rows[by] = rows[by].astype(object).where(rows[by].notna(), "")  # a system without the setting
+    for _, row in rows[rows.duplicated([*by, "system", "seed"])].iterrows():
+        one = f"{row['system']} with seed {row['seed']}"
+        raise InputError(f"several runs of {one} are alike in {', '.join(by)}; group by what tells them apart")
+
+    runs = {key: group.set_index("seed")["value"] for key, group in rows.groupby([*by, "system"], sort=False)}
+    table = []
+    for key in sorted(runs, key=_order):
+        ours = runs[key]
+        line = dict(zip([*by, "system"], key, strict=True))
+        line |= {"mean": ours.mean(), "sd": ours.std(), "seeds": len(ours)}
+        if against is not None:
+            line |= {"against": against} | _difference(ours, _opponent(key, runs, by, against), line["metric"])
+        table.append(line)
+    return pd.DataFrame(table)
+
+
+def _measured(rows: pd.DataFrame, metric: str | None) -> pd.DataFrame:
+    """The runs that measured it, with the columns `metric` and `value`."""
+    decides = {"system", "seed", "device", "threads", *KEYS}
+    if metric is not None:
+        one_of("metric", metric, [name for name in rows.columns if name not in decides and "." not in name])
+        return rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
+    usual = rows.reindex(columns=["accuracy", "mae"]).astype(float)
+    names = np.where(usual["accuracy"].notna(), "accuracy", "mae")
+    return rows.assign(metric=names, value=usual["accuracy"].fillna(usual["mae"])).dropna(subset="value")
+
+
+def _order(key: tuple) -> list:
+    """Conditions by value, systems as the registry has them."""
+    *condition, system = key
+    place = list(SYSTEMS).index(system) if system in SYSTEMS else len(SYSTEMS)
+    return [(isinstance(value, str), value) for value in condition] + [(place, system)]
+
+
+def _opponent(key: tuple, runs: dict[tuple, pd.Series], by: list[str], against: str) -> pd.Series | None:
+    """The runs to compare with: under the same condition, as far as both systems have such a setting."""
+
+    def found(free: tuple[str, ...]) -> list[pd.Series]:
+        return [values for other, values in runs.items() if other[-1] == against != key[-1] and matches(other, free)]
+
+    def matches(other: tuple, free: tuple[str, ...]) -> bool:
+        return all(
+            mine == theirs or (name.startswith("model.") and "" in (mine, theirs)) or name in free
+            for name, mine, theirs in zip(by, key, other, strict=False)
+        )
+
+    alike = found(()) or (found(("survival", "setting")) if against in BOUNDS else [])
+    return alike[0] if len(alike) == 1 else None
+
+
+def _difference(ours: pd.Series, theirs: pd.Series | None, metric: str) -> dict[str, object]:
+    shared = ours.index.intersection([] if theirs is None else theirs.index)
+    if len(shared) < 2:  # no interval
+        return {"difference": np.nan, "low": np.nan, "high": np.nan, "shared": len(shared), "verdict": ""}
+    found = paired(ours[shared], theirs[shared])
+    verdict = found.verdict
+    if verdict in ("higher", "lower") and metric in BETTER:
+        verdict = "better" if verdict == BETTER[metric] else "worse"
+    return {"difference": found.mean, "low": found.low, "high": found.high, "shared": found.seeds, "verdict": verdict}
+
+
+# ---- from means to text -----------------------------------------------------------------------------------
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A `summary` as people read it: `0.713 ± 0.021`, `+0.012 [-0.003, +0.027]`."""
+    digits = 3 if table["mean"].abs().max() < 1000 else 0
+
+    def number(value: float, sign: str = "") -> str:
+        return format(value, f"{sign}.{digits}f")
+
+    def spread(row: pd.Series) -> str:
+        return number(row["mean"]) + (f" ± {number(row['sd'])}" if row["seeds"] > 1 else "")
+
+    def interval(row: pd.Series) -> str:
+        one, low, high = (number(row[name], "+") for name in ("difference", "low", "high"))
+        return f"{one} [{low}, {high}]" if np.isfinite(row["difference"]) else ""
+
+    shown = table.loc[:, :"system"].astype(str)
+    shown["mean ± sd"] = table.apply(spread, axis=1)
+    shown["seeds"] = table["seeds"]
+    if "against" in table:
+        shown[f"minus {table['against'].iloc[0]} [95 %]"] = table.apply(interval, axis=1)
+        shown["shared"] = table["shared"]
+        shown["verdict"] = table["verdict"]
+    return shown
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A `summary` for a page."""
+    return readable(table).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def latex(table: pd.DataFrame) -> str:
+    """A `summary` for a paper; it needs the package booktabs."""
+    return readable(table).to_latex(index=False, escape=True)
+
+
+def csv(table: pd.DataFrame) -> str:
+    """A `summary` for a program: every digit, a column for each number."""
+    return table.to_csv(index=False)

@@ -1,0 +1,256 @@
+"""A sweep leaves the same files whatever happens to it, and whoever does the work."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmalign import InputError, cli, experiments, sweep
+
+GRID = """
+system: [single, copy, mm-align]
+dataset: planted
+survival: [0.3, 0.6]
+setting: [A, B]
+seed: [0, 1]
+data.samples: 60
+data.shortest: 3
+data.longest: 8
+model.width: 8
+train.epochs: 3
+"""
+SIX = GRID.replace("[single, copy, mm-align]", "single").replace("[0.3, 0.6]", "0.5").replace("[A, B]", "A")
+SIX = SIX.replace("[0, 1]", "[0, 1, 2, 3, 4, 5]")
+
+
+def rows(folder):
+    """What a sweep has left, by file name, without what the clock says."""
+    found = {path.name: json.loads(path.read_text()) for path in Path(folder).glob("*.json")}
+    timed = ("train_seconds", "seconds_per_epoch")
+    return {name: {key: row[key] for key in row if key not in timed} for name, row in found.items()}
+
+
+def written(folder, text):
+    path = folder / "grid.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The 24 rows of a sweep that nothing happens to, in this process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert sweep.sweep(written(folder, GRID), folder / "out") == (24, 0, 24, 0)
+    found = rows(folder / "out")
+    assert len(found) == 24
+    return found
+
+
+def start(*words):
+    command = [sys.executable, "-m", "mmalign", "sweep", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(folder, count, process):
+    """Until so many runs are done."""
+    while process.poll() is None and len([*folder.glob("*.json")]) < count:
+        time.sleep(0.002)
+
+
+# ---- whatever happens ---------------------------------------------------------------------------------------
+
+
+def test_killed_five_times_and_resumed_a_sweep_ends_with_the_rows_of_an_undisturbed_one(undisturbed, tmp_path):
+    draw, grid, out = random.Random(0), written(tmp_path, GRID), tmp_path / "out"
+    for _ in range(5):
+        process, before = start(grid, "--out", out), rows(out)
+        wait_for(out, len(before) + draw.randint(1, 4), process)
+        time.sleep(draw.uniform(0, 0.1))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL and len(rows(out)) < 24
+        process.communicate()
+        assert before.items() <= rows(out).items() <= undisturbed.items()
+    assert sweep.sweep(grid, out).failed == 0 and rows(out) == undisturbed
+    assert sweep.sweep(grid, out) == (24, 24, 0, 0)  # and then there is nothing left to do
+
+
+@pytest.mark.parametrize(
+    ("blow", "workers", "status"),
+    [(signal.SIGINT, 1, 130), (signal.SIGTERM, 2, 130), (signal.SIGKILL, 2, -signal.SIGKILL)],
+)
+def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
+    undisturbed, tmp_path, blow, workers, status
+):
+    grid, out = written(tmp_path, GRID), tmp_path / "out"
+    process = start(grid, "--out", out, "--workers", workers)
+    wait_for(out, 3, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(blow)
+    _, err = process.communicate(timeout=300)  # it would wait for children that hold its stderr
+    assert process.returncode == status and "Traceback" not in err, err
+    if status == 130:
+        last = err.splitlines()[-1]
+        assert last.startswith("mmalign: interrupted; ") and f"of 24 runs are in {out}" in last
+    assert len(children) >= workers - 1
+    deadline = time.time() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.time() < deadline, "a worker outlives its sweep"
+        time.sleep(0.01)
+    assert 3 <= len(rows(out)) < 24 and rows(out).items() <= undisturbed.items()
+
+
+def fragile(line, data_dir):
+    """What a worker does that is killed the first time it meets seed 1, and every time it meets seed 3."""
+    met, plain = Path(os.environ["MET"]), experiments.fit
+
+    def fit(model, data, training, *rest):
+        with met.open("a") as file:
+            file.write(f"{training.seed}\n")
+        if training.seed == 3 or (training.seed == 1 and met.read_text().split().count("1") == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(model, data, training, *rest)
+
+    experiments.fit = fit
+    sweep.serve(line, data_dir)
+
+
+def test_a_killed_worker_costs_only_its_run_which_is_tried_once_more(tmp_path, monkeypatch):
+    grid, out, met = written(tmp_path, SIX), tmp_path / "out", tmp_path / "met"
+    monkeypatch.setenv("MET", str(met))
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "serve", fragile)
+        assert sweep.sweep(grid, out, workers=2) == (6, 0, 5, 1)
+    assert sorted(met.read_text().split()) == [*"01123345"]
+    (trouble,) = (out / sweep.FAILED).iterdir()
+    about, before = json.loads(trouble.read_text()), rows(out)
+    assert about["experiment"]["seed"] == 3 and "died twice" in about["error"] and "-9" in about["error"]
+    assert sweep.sweep(grid, tmp_path / "again") == (6, 0, 6, 0)
+    assert before == {name: row for name, row in rows(tmp_path / "again").items() if name != trouble.name}
+
+
+def test_a_failed_run_is_recorded_with_its_error_and_retried_on_demand_while_the_rest_goes_on(tmp_path, monkeypatch):
+    grid, out, plain = written(tmp_path, SIX), tmp_path / "out", experiments.fit
+    called = []
+
+    def fit(model, data, training, *rest):
+        called.append(training.seed)
+        if training.seed == 2:
+            raise RuntimeError("two\nlines")
+        return plain(model, data, training, *rest)
+
+    monkeypatch.setattr(experiments, "fit", fit)
+    assert sweep.sweep(grid, out) == (6, 0, 5, 1) and called == [0, 1, 2, 3, 4, 5]
+    (trouble,) = (out / sweep.FAILED).iterdir()
+    about = json.loads(trouble.read_text())
+    assert about["error"] == "RuntimeError: two lines" and about["experiment"]["seed"] == 2 and about["trace"]
+    assert trouble.name not in rows(out)
+
+    assert sweep.sweep(grid, out) == (6, 5, 0, 1) and len(called) == 6  # not unasked
+    assert sweep.sweep(grid, out, retry=True) == (6, 5, 0, 1) and called[6:] == [2]
+    monkeypatch.setattr(experiments, "fit", plain)
+    assert sweep.sweep(grid, out, retry=True) == (6, 5, 1, 0)
+    assert len(rows(out)) == 6 and not [*(out / sweep.FAILED).iterdir()]
+
+
+def test_two_sweeps_never_share_a_folder(tmp_path, capsys):
+    grid, out = written(tmp_path, SIX), tmp_path / "out"
+    with sweep.alone_in(out):
+        assert cli.main(["sweep", str(grid), "--out", str(out)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and f"process {os.getpid()} on " in err and str(out) in err
+        assert not rows(out)
+    with sweep.alone_in(out):  # it is free again
+        pass
+
+
+# ---- whoever does the work -----------------------------------------------------------------------------------
+
+
+def test_two_workers_leave_the_rows_of_one_process(undisturbed, tmp_path):
+    assert sweep.sweep(written(tmp_path, GRID), tmp_path / "out", workers=2) == (24, 0, 24, 0)
+    assert rows(tmp_path / "out") == undisturbed
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
+    """Its workers have two threads each, which must not meet: random numbers belong to a process."""
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, tmp_path / "cluster.py"], **pipes) as cluster:
+        address = cluster.stdout.readline().strip().removeprefix("tcp://")
+        done = start(written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
+        out, err = done.communicate()
+        cluster.stdin.close()
+    assert (done.returncode, out) == (0, "24 runs: 0 were there, 24 done, 0 failed\n"), err
+    assert rows(tmp_path / "out") == undisturbed
+
+
+def test_a_worker_with_other_data_or_versions_is_found_out(tmp_path, monkeypatch):
+    grid, plain = written(tmp_path, SIX.replace("[0, 1, 2, 3, 4, 5]", "0")), experiments.run
+    monkeypatch.setattr(experiments, "run", lambda *a, **b: {**plain(*a, **b), "versions": {"torch": "0.1"}})
+    assert sweep.sweep(grid, tmp_path / "out") == (1, 0, 0, 1)
+    about = json.loads(next((tmp_path / "out" / sweep.FAILED).iterdir()).read_text())
+    assert "0.1" in about["error"] and not rows(tmp_path / "out")
+
+
+def test_the_order_of_a_grid_changes_no_row(undisturbed, tmp_path):
+    backwards = GRID.replace("[single, copy, mm-align]", "[mm-align, single]").replace("[0, 1]", "[1, 0]")
+    sweep.sweep(written(tmp_path, backwards), tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert len(found) == 16 and found.items() <= undisturbed.items()
+
+
+# ---- the command --------------------------------------------------------------------------------------------
+
+
+def test_the_status_says_that_runs_failed_and_where_to_look(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, "fit", lambda *arguments: 1 / 0)
+    out = tmp_path / "out"
+    assert cli.main(["sweep", str(written(tmp_path, SIX)), "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "6 runs: 0 were there, 0 done, 6 failed\n"
+    assert str(out / sweep.FAILED) in said.err and "--retry" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--workers", "0"], ["workers", "0"]),
+        (["--workers", "two"], ["--workers", "two"]),
+        (["--workers", "2", "--scheduler", "here:1"], ["--workers", "--scheduler"]),
+        (["--scheduler", "nowhere"], ["--scheduler", "nowhere", "no Dask scheduler"]),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(tmp_path, capsys, words, says):
+    assert cli.main(["sweep", str(written(tmp_path, SIX)), "--out", str(tmp_path / "out"), *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and not [word for word in says if word not in said.err]
+    assert not rows(tmp_path / "out")
+
+
+def test_without_dask_a_scheduler_is_refused_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"mmalign\[dask\]"):
+        sweep.sweep(written(tmp_path, SIX), tmp_path / "out", scheduler="localhost:8786")
+
+
+def test_an_out_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--out .*file"):
+        sweep.sweep(written(tmp_path, SIX), tmp_path / "file")
