@@ -73,10 +73,13 @@ class MMAlignPlus(MMAlign):
             self.teacher = deepcopy(self.backbone) if config.teacher == "mean" else None
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        teacher = [] if self.teacher is None else [*self.teacher.parameters()]
-        own = {id(one) for one in teacher}
-        groups = {"backbone": [one for one in self.parameters() if id(one) not in own]}
-        return groups | ({"teacher": teacher} if teacher else {})
+        groups = super().groups()
+        groups["backbone"] += self.value.parameters()
+        if self.attend is not None:
+            groups["backbone"] += self.attend.parameters()
+        if self.teacher is not None:
+            groups["teacher"] = [*self.teacher.parameters()]
+        return groups
 
     def learn_scales(self, samples: Batch) -> None:
         super().learn_scales(samples)
@@ -87,7 +90,8 @@ class MMAlignPlus(MMAlign):
         """Everything at once over all samples; before that, if asked, a teacher that sees both modalities."""
         if epoch < self.warmup:
             return [Stage("complete", (Step("teach", self.teaching_loss, ("teacher",)),))]
-        return [Stage("all", (Step("joint", partial(self.joint_loss, temperature(self.config, epoch, epochs))),))]
+        loss = partial(self.joint_loss, temperature(self.config, epoch, epochs))
+        return [Stage("all", (Step("joint", loss, ("backbone", "dynamics")),))]
 
     # ---- the losses ---------------------------------------------------------------------------------------
 

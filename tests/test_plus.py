@@ -31,7 +31,7 @@ def joint(model, batch):
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
-@pytest.mark.parametrize("changes", [{"weights": one} for one in WEIGHTS] + [changes_for(one) for one in TEACHERS], ids=str)
+@pytest.mark.parametrize("changes", [*({"weights": one} for one in WEIGHTS), *map(changes_for, TEACHERS)], ids=str)
 def test_every_variant_trains_and_predicts_without_the_victim(changes, task):
     data = small.planted(survival=0.5, labelled=0.3, task=task)
     model, _ = small.train("mm-align-plus", data, model=changes)
