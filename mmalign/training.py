@@ -70,7 +70,7 @@ def fit(
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
     system.check_samples(data.train.batch)
     groups = system.groups()
-    optimisers = {name: _optimiser(group, config) for name, group in groups.items()}
+    optimisers = {name: optimiser_of(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
     history, best, best_weights, since = History(), (float("inf"),), {}, 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
@@ -124,7 +124,7 @@ def _train_epoch(
         for batch in data.train.part(stage.split).batches(config.batch_size, order):
             batch = batch.to(device)
             for step in stage.steps:
-                parts = _take_step(system, step, groups, optimisers, batch, config)
+                parts = take_step(system, step, groups, optimisers, batch, config)
                 history.steps += bool(parts)
                 for name, value in parts.items():
                     key = f"{step.name}/{name}"
@@ -134,14 +134,15 @@ def _train_epoch(
     return {"seconds": seconds} | {key: (sums[key] / counts[key]).item() for key in sums}
 
 
-def _optimiser(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+def optimiser_of(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser of one group of parameters."""
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimiser == "sgd":
         return torch.optim.SGD(group, momentum=config.momentum, **common)
     return torch.optim.Adam(group, **common)
 
 
-def _take_step(
+def take_step(
     system: System,
     step: Step,
     groups: dict[str, list[nn.Parameter]],

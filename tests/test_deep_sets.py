@@ -23,10 +23,10 @@ def sets(batch=5, slots=6, width=4, seed=0):
     return torch.randn(batch, slots, width, generator=draw), inside
 
 
-def ready(seed=0, **model):
+def ready(pooling="max", **model):
     """An untrained model on three modalities, and samples that lack some."""
     data = small.planted(setting="R", pair=("first", "second", "third"))
-    return small.build("deep-sets", data, seed, **model).eval(), data.train.batch
+    return small.build("deep-sets", data, pooling=pooling, **model).eval(), data.train.batch
 
 
 # ---- pooling -----------------------------------------------------------------------------------------
