@@ -27,7 +27,7 @@ class DeepSetsConfig(NeighbourConfig):
     """What an element is and how elements become one vector."""
 
     elements: str = "steps"  # "modality", one each; "hierarchical", one each that has read the others
-    pooling: str = "max"  # or sum, mean, min, attention, transformer; "concat" is no set: zeros for what is absent
+    pooling: str = "sum"  # or max, mean, min, attention, transformer; "concat" is no set: zeros for what is absent
     balance: bool = True  # sum: each element counts 1 / (elements of its modality), else the longest rules
     modality_dropout: float = 0.0  # chance to hide a modality of a training sample
 
