@@ -54,6 +54,7 @@ def undisturbed(tmp_path_factory):
 
 def start(*words):
     command = [sys.executable, "-m", "mmalign", "sweep", *map(str, words)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it, and so would this
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
