@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class Diverged(InputError):
+    """A training whose loss is no longer a number: other settings may mend it, going on cannot."""
+
+
 class Rule(NamedTuple):
     """What a value must be, in words and as a test."""
 

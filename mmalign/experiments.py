@@ -14,7 +14,7 @@ import torch
 
 from .config import BackboneConfig, TrainConfig
 from .data import Source, Splits, make_splits
-from .errors import InputError, check, one_of, whole
+from .errors import Diverged, InputError, check, one_of, whole
 from .files import write_whole
 from .registry import DATASETS, SYSTEMS, read
 from .training import evaluate, fit
@@ -119,7 +119,12 @@ def run(
         state.unlink(missing_ok=True)
 
     model = SYSTEMS[experiment.system].kind.from_data(data, config, seed=training.seed).to(experiment.device)
-    history = fit(model, data, training, progress, state)
+    try:
+        history = fit(model, data, training, progress, state)
+    except Diverged:
+        if state:
+            state.unlink(missing_ok=True)  # other settings make another run, and this one has no future
+        raise
     metrics = evaluate(model, data.test)
     outcome = {
         "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},

@@ -15,7 +15,7 @@ from . import checkpoint as checkpoints
 from . import losses, metrics
 from .config import TrainConfig
 from .data import Split, Splits
-from .errors import InputError
+from .errors import Diverged, InputError
 from .system import Step, System, seeded
 
 
@@ -156,7 +156,7 @@ def take_step(
         return parts
     loss = sum(parts.values())
     if not loss.isfinite():
-        raise InputError(
+        raise Diverged(
             f"the loss of step {step.name!r} is {loss.item()}: training diverged with lr {config.lr}; lower it"
         )
     if config.clip_scope == "group":
