@@ -151,7 +151,10 @@ def take_step(
     config: TrainConfig,
 ) -> dict[str, Tensor]:
     """One optimiser step on one batch; returns the parts of its loss. Without any, nothing moves."""
-    parts = step.loss(batch)
+    try:
+        parts = step.loss(batch)
+    except InputError as error:  # transport refuses what is not finite
+        raise Diverged(f"step {step.name!r}: {error}: training diverged with lr {config.lr}; lower it") from None
     if not parts:
         return parts
     loss = sum(parts.values())
