@@ -22,6 +22,15 @@ def with_head(real: Tensor) -> Tensor:
     return F.pad(real, (1, 0), value=True)
 
 
+def mean_over(states: Tensor, real: Tensor) -> Tensor:
+    """(B, T, D), (B, T) bool -> (B, D), the mean over the real steps.
+
+    >>> mean_over(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[2.0]]
+    """
+    return (states * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)
+
+
 def open_band(real: Tensor, window: int) -> Tensor:
     """(B, T) bool -> (B, T, 2W+1) bool, True where both steps of an entry are real."""
     inside = F.pad(real, (window, window)).unfold(1, 2 * window + 1, 1)  # (B, T, 2W+1)

@@ -2,8 +2,8 @@
 
 Tsai, Liang, Zadeh, Morency, Salakhutdinov: Learning factorized multimodal representations, ICLR 2019,
 arXiv 1806.06176. A re-implementation in its spirit on this package's backbone, whose fused heads take the
-place of the original's memory fusion network; the original loses a modality in testing only. Chapter "The
-rivals". Z features of a latent code.
+place of the original's memory fusion network; the original loses a modality in testing only. Chapter
+"Results". Z features of a latent code.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import FillConfig
 from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
@@ -113,11 +114,11 @@ class MFM(Imputing):
 
     def code_of(self, place: int, states: Tensor, batch: Batch) -> Tensor:
         """(B, T+1, D) states of a modality -> (B, Z) its own code."""
-        return self.own_code[place](_mean_step(states, batch))
+        return self.own_code[place](masks.mean_over(states[:, 1:], batch.real))
 
     def guessed_codes(self, first: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """(B, T+1, D) visible states -> (B, Z) the label's code and (B, Z) the victim's."""
-        return self.guess(_mean_step(first, batch)).chunk(2, dim=1)
+        return self.guess(masks.mean_over(first[:, 1:], batch.real)).chunk(2, dim=1)
 
     def classify(self, label_code: Tensor) -> Tensor:
         """(B, Z) -> (B,) or (B, K), from the label's factor and nothing else."""
@@ -201,11 +202,6 @@ class MFM(Imputing):
         """Mean squared error of decoded features over the real steps, in squared standard deviations. ()"""
         target = self.backbone.embed[place].standardise(batch.features[place], batch.real)
         return F.mse_loss(decoded[batch.real], target[batch.real])
-
-
-def _mean_step(states: Tensor, batch: Batch) -> Tensor:
-    """(B, T+1, D) -> (B, D), the mean over the real steps, without the head."""
-    return (states[:, 1:] * batch.real[:, :, None]).sum(1) / batch.lengths[:, None]
 
 
 def _two_layers(latent: int, factor: int) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 After TransModality (Wang et al. 2020, arXiv 2009.02902), MCTN (Pham et al. 2019, arXiv 1812.07809) and CTFN
 (Tang et al., ACL 2021), re-implemented in their spirit on this package's backbone, between its hidden
-states. Chapter "The rivals". Sequences are (B, T, D), without the head, which nobody translates.
+states. Chapter "Results". Sequences are (B, T, D), without the head, which nobody translates.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Ma, Ren, Zhao, Tulyakov, Wu, Peng: SMIL, multimodal learning with severely missing modality, AAAI 2021,
 arXiv 2103.05677. A re-implementation in its spirit on this package's backbone; the original has images and
-sounds, one vector each. Chapter "The rivals". K cluster centres.
+sounds, one vector each. Chapter "Results". K cluster centres.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import BackboneConfig
 from ..errors import AT_LEAST_0, FLAG, check_fields, one_of, whole
@@ -93,13 +94,15 @@ class SMIL(System):
         if epoch == self.warmup:
             self.eval()
             batches = (batch.to(self.priors.device) for batch in train.complete.batches(256))
-            pooled = torch.cat([_mean_step(self.backbone.encode(batch, 1), batch) for batch in batches])
+            pooled = torch.cat(
+                [masks.mean_over(self.backbone.encode(batch, 1)[:, 1:], batch.real) for batch in batches]
+            )
             self.priors.copy_(cluster(pooled, len(self.priors), seed=int(torch.randint(2**31, ()))))
             self.train()
 
     def weights(self, first: Tensor, batch: Batch, noise: Tensor) -> Tensor:
         """(B, T+1, D) visible states, (B, K) noise -> (B, K): how much of each prior; rows sum to 1."""
-        weights = F.softplus(self.weigh(_mean_step(first, batch), noise))
+        weights = F.softplus(self.weigh(masks.mean_over(first[:, 1:], batch.real), noise))
         return weights / weights.sum(dim=1, keepdim=True)
 
     def impute(self, batch: Batch) -> Tensor:
@@ -196,8 +199,3 @@ class SMIL(System):
     def _noise(self, batch: Batch) -> Tensor:
         """(B, K+2D) standard normal, for training."""
         return torch.randn(len(batch), sum(self.sizes), device=self.draws.device)
-
-
-def _mean_step(states: Tensor, batch: Batch) -> Tensor:
-    """(B, T+1, D) -> (B, D), the mean over the real steps, without the head."""
-    return (states[:, 1:] * batch.real[:, :, None]).sum(1) / batch.lengths[:, None]

@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import masks
 from ..batch import Batch, DataSpec
 from ..errors import AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of, whole
 from ..readout import Readout
 from ..system import Stage, Step
 from .language import BUILT, Codebook, Ids, LanguageModel, counted_perplexity, next_word_loss
-from .senses import Neighbour, NeighbourConfig, mean_over
+from .senses import Neighbour, NeighbourConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +240,7 @@ class DeepMLF(Neighbour):
         last = words[torch.arange(len(batch)), said.sum(1)]  # place 0 holds no word, so word l stands at place l
         return Reading(
             words, tokens, last.where(said.any(1, keepdim=True), self.wordless),
-            mean_over(sound, batch.real).where(heard[:, None], self.silence), said, heard,
+            masks.mean_over(sound, batch.real).where(heard[:, None], self.silence), said, heard,
         )  # fmt: skip
 
     def bare_states(self, words: Tensor, said: Tensor) -> Tensor:
@@ -270,7 +271,7 @@ class DeepMLF(Neighbour):
         sound, heard = self.hear(batch)
         if not heard.any():
             return {}
-        return {"av": _miss(self.av_answer, mean_over(sound, batch.real)[heard], batch.labels[heard])}
+        return {"av": _miss(self.av_answer, masks.mean_over(sound, batch.real)[heard], batch.labels[heard])}
 
     def fusion_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task, each stream's own answer, and next words, which keep every stream useful."""

@@ -18,7 +18,7 @@ from ..errors import ABOVE_0, FLAG, SHARE, InputError, check_fields, one_of, who
 from ..mult import CrossStack
 from ..readout import Readout
 from ..system import Stage, Step
-from .senses import Neighbour, NeighbourConfig, mean_over
+from .senses import Neighbour, NeighbourConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class SCALE(Neighbour):
             zeros = embed.standardise.mean  # what becomes 0 there
             one = embed(batch.features[place].where(shown[:, place, :, None], zeros), batch.real)
             if self.config.token == "mean":
-                one = torch.cat([one[:, :1] + mean_over(one[:, 1:], batch.real)[:, None], one[:, 1:]], dim=1)
+                one = torch.cat([one[:, :1] + masks.mean_over(one[:, 1:], batch.real)[:, None], one[:, 1:]], dim=1)
             states.append(encoder(one, one, keys[:, place]))
         pooled = torch.stack([pool(one[:, 0]) for pool, one in zip(self.pool, states, strict=True)], dim=1)
         alone = torch.stack(states, dim=1)  # (B, M, T+1, D)

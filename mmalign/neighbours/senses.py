@@ -64,16 +64,11 @@ class Senses(Scaled):
 
     def pooled(self, batch: Batch, place: int) -> Tensor:
         """(B, D) the mean of one modality's hidden states over its real steps."""
-        return mean_over(self(batch, place)[:, 1:], batch.real)
+        return masks.mean_over(self(batch, place)[:, 1:], batch.real)
 
     def owned(self, place: int) -> list[nn.Parameter]:
         """The parameters of one modality's encoder."""
         return [*self.embed[place].parameters(), *self.encoders[place].parameters()]
-
-
-def mean_over(states: Tensor, real: Tensor) -> Tensor:
-    """(B, T, D), (B, T) bool -> (B, D), the mean over what is real."""
-    return (states * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)
 
 
 def only(batch: Batch, place: int) -> Batch:
