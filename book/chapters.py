@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("command", choices=["run", "small", "refresh"])
     parser.add_argument("chapters", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
     parser.add_argument("--jobs", type=int, default=2, help="chapters executed at the same time (default 2)")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()  # options may stand before the chapters, too
     os.environ.update(KERNEL_ENVIRONMENT)
     if asked.command == "refresh":
         return execute_all(refresh, [(chapter,) for chapter in asked.chapters], asked.jobs)
