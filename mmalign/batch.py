@@ -5,6 +5,7 @@ The victim's features of a sample that lacks it are NaN from the loader on, so t
 reads them shows it.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -30,18 +31,44 @@ class DataSpec:
         return self.classes if self.task == "classification" else 1
 
 
+class Samples:
+    """What is known of samples, padded (`Batch`) or not yet (`data.Stored`)."""
+
+    features: tuple  # of M modalities
+    labels: Tensor  # (B,) float, NaN if not labelled; or (B,) long, -1 if not labelled
+    present: Tensor  # (B, M) bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def complete(self) -> Tensor:
+        """(B,) bool, True where no modality is absent."""
+        return self.present.all(dim=1)
+
+    @property
+    def labelled(self) -> Tensor:
+        """(B,) bool, True where the label is shown."""
+        return ~self.labels.isnan() if self.labels.is_floating_point() else self.labels >= 0
+
+    @abstractmethod
+    def seen(self, place: int) -> Tensor:
+        """(L, D_m) all real steps of one modality where it is present."""
+
+    @abstractmethod
+    def rows(self, chosen: Tensor) -> "Batch":
+        """The samples that `chosen` names, by place or by mask, padded to the longest of them."""
+
+
 @dataclass(frozen=True)
-class Batch:
+class Batch(Samples):
     """Some samples, padded to a common number of steps."""
 
     features: tuple[Tensor, ...]  # M tensors (B, T, D_m); NaN where the modality is absent
     lengths: Tensor  # (B,) true number of steps
-    labels: Tensor  # (B,) float, NaN if not labelled; or (B,) long, -1 if not labelled
-    present: Tensor  # (B, M) bool
+    labels: Tensor
+    present: Tensor
     ids: Tensor  # (B,) place of each sample in its source
-
-    def __len__(self) -> int:
-        return len(self.lengths)
 
     @property
     def visible(self) -> Tensor:
@@ -54,19 +81,12 @@ class Batch:
         return self.features[1]
 
     @property
-    def complete(self) -> Tensor:
-        """(B,) bool, True where no modality is absent."""
-        return self.present.all(dim=1)
-
-    @property
     def real(self) -> Tensor:
         """(B, T) bool, False on padding."""
         return masks.real_steps(self.lengths, self.visible.shape[1])
 
-    @property
-    def labelled(self) -> Tensor:
-        """(B,) bool, True where the label is shown."""
-        return ~self.labels.isnan() if self.labels.is_floating_point() else self.labels >= 0
+    def seen(self, place: int) -> Tensor:
+        return self.features[place][self.real & self.present[:, place, None]]
 
     @classmethod
     def join(cls, batches: Sequence[Self]) -> Self:
@@ -80,11 +100,12 @@ class Batch:
         return cls(features, *map(torch.cat, rest))
 
     def rows(self, chosen: Tensor) -> Self:
-        """The samples that `chosen` names, by place or by mask, cut to the longest of them."""
         lengths = self.lengths[chosen]
         steps = int(lengths.max()) if len(lengths) else 0
         features = tuple(values[chosen][:, :steps] for values in self.features)
         return Batch(features, lengths, self.labels[chosen], self.present[chosen], self.ids[chosen])
+
+    part = rows  # what `data.Stored`, which is padded later, calls a selection
 
     def to(self, device: torch.device | str) -> Self:
         """The same samples on another device."""

@@ -61,7 +61,7 @@ def splits(experiment: Experiment, source: Source) -> Splits:
     data = make_splits(source, pair, *asked)
     if kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
         data = make_splits(source, pair, 1.0, "B", experiment.seed, experiment.labelled)
-    kind.check_samples(data.train.batch)
+    kind.check_samples(data.train.samples)
     return data
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import masks
-from .batch import Batch, DataSpec
+from .batch import Batch, DataSpec, Samples
 from .config import BackboneConfig
 from .encoders import Embed
 from .readout import Readout
@@ -145,11 +145,10 @@ class Backbone(nn.Module):
             self.fusion = nn.ModuleList(CrossStack(width, heads, config.fusion_layers, dropout) for _ in range(2))
         self.answer = Readout(_head(2 * width, width, spec, config), spec)
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         """Take the scales of features and labels from training samples, and only from what is shown."""
         for place, embed in enumerate(self.embed):
-            shown = samples.real & samples.present[:, place, None]
-            embed.standardise.learn(samples.features[place][shown])
+            embed.standardise.learn(samples.seen(place))
         self.answer.learn_scale(samples)
 
     def encode(self, batch: Batch, place: int) -> Tensor:

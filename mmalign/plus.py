@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import losses
-from .batch import Batch, DataSpec
+from .batch import Batch, DataSpec, Samples
 from .config import MMAlignConfig
 from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of
 from .imputing import temperature
@@ -81,7 +81,7 @@ class MMAlignPlus(MMAlign):
             groups["teacher"] = [*self.teacher.parameters()]
         return groups
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         super().learn_scales(samples)
         if self.teacher is not None:
             self.teacher.learn_scales(samples)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import losses
-from .batch import Batch, DataSpec
+from .batch import DataSpec, Samples
 
 
 class Readout(nn.Module):
@@ -20,7 +20,7 @@ class Readout(nn.Module):
         self.register_buffer("label_mean", torch.zeros(()))
         self.register_buffer("label_spread", torch.ones(()))
 
-    def learn_scale(self, samples: Batch) -> None:
+    def learn_scale(self, samples: Samples) -> None:
         """Take mean and spread of the labels that are shown."""
         if self.task == "regression":
             labels = samples.labels[samples.labelled]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .batch import Batch, DataSpec
+from .batch import Batch, DataSpec, Samples
 from .config import BackboneConfig
 from .errors import InputError
 from .files import write_whole
@@ -72,14 +72,14 @@ class System(nn.Module):
     def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
         """What must look at the training samples before an epoch: clusters, say. By default nothing."""
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         """Take the scales of features and labels from the training samples."""
         self.backbone.learn_scales(samples)
 
     # ---- what all of them can do --------------------------------------------------------------------
 
     @classmethod
-    def check_samples(cls, samples: Batch) -> None:
+    def check_samples(cls, samples: Samples) -> None:
         """Raise `InputError` where these samples lack what this system needs, or have more than it takes."""
         if len(samples.features) > cls.most_modalities:
             raise InputError(f"{cls.__name__} takes {cls.most_modalities} modalities, found {len(samples.features)}")
@@ -95,10 +95,10 @@ class System(nn.Module):
         Raises:
             ValueError: `data` lack what this system needs.
         """
-        cls.check_samples(data.train.batch)
+        cls.check_samples(data.train.samples)
         with seeded(seed):
             model = cls(data.spec, config or cls.config_type())
-        model.learn_scales(data.train.batch)
+        model.learn_scales(data.train.samples)
         return model
 
     def save(self, path: str | Path) -> None:

@@ -68,7 +68,7 @@ def fit(
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
-    system.check_samples(data.train.batch)
+    system.check_samples(data.train.samples)
     groups = system.groups()
     optimisers = {name: optimiser_of(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
@@ -220,5 +220,5 @@ def evaluate(system: System, split: Split) -> dict[str, float]:
     Raises:
         ValueError: the split lacks what this system needs.
     """
-    system.check_samples(split.batch)
+    system.check_samples(split.samples)
     return metrics.of_task(system.spec.task, *predictions(system, split))

@@ -18,7 +18,7 @@ INSIDE = {  # the same rule inside the folders
     "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
         "missing ragged source limits unpickle arrays assemble hdf5 cmu meld imported folders published fetch "
-        "planted smartwatch splits __init__"
+        "planted smartwatch stored splits __init__"
     ).split(),
 }
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

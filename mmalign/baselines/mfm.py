@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec
+from ..batch import Batch, DataSpec, Samples
 from ..config import FillConfig
 from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
 from ..imputing import Imputing
@@ -106,7 +106,7 @@ class MFM(Imputing):
         self.decoder = nn.ModuleList(FactorDecoder(factor, config.decoder_width, size) for size in spec.widths)
         self.classifier = Readout(nn.Linear(factor, spec.outputs), spec)  # c
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         super().learn_scales(samples)
         self.classifier.learn_scale(samples)
 

@@ -42,14 +42,23 @@ class Ragged:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(N, T, D) of the padded tensor."""
-        return len(self), int(self.lengths.max()), (self.steps if self.table is None else self.table).shape[1]
+        return len(self), int(self.lengths.max()), self.width
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return (self.steps if self.table is None else self.table).shape[1]
 
     def __getitem__(self, ids: Tensor) -> Tensor:
         """(n, T, D) the sequences that `ids` names, by place or by mask, zeros behind each."""
+        return self.padded(ids, self.shape[1])
+
+    def padded(self, ids: Tensor, longest: int) -> Tensor:
+        """(n, longest, D) the same; none of them may be longer."""
         starts, lengths = self.starts[ids], self.lengths[ids]
-        place = torch.arange(self.shape[1])
+        place = torch.arange(longest)
         real = place < lengths[:, None]  # (n, T)
-        padded = torch.zeros(*real.shape, self.shape[2])
+        padded = torch.zeros(*real.shape, self.width)
         padded[real] = self._vectors((starts[:, None] + place)[real])
         return padded
 
@@ -59,6 +68,10 @@ class Ragged:
     def all_steps(self) -> Tensor:
         """(L, D) every step of every sequence."""
         return self._vectors(self.starts.repeat_interleave(self.lengths) + _places(self.lengths))
+
+    def part(self, ids: Tensor) -> Self:
+        """Some of the sequences; their steps stay where they are."""
+        return replace(self, starts=self.starts[ids], lengths=self.lengths[ids])
 
     def cut(self, longest: int) -> Self:
         """The first `longest` steps of each."""

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -15,25 +15,31 @@ from ..batch import Batch, DataSpec
 from ..errors import SEED, SHARE, InputError, check, one_of
 from . import missing
 from .source import TEST, TRAIN, VALID, Source
+from .stored import Stored
 
 
 @dataclass(frozen=True)
 class Split:
     """Some samples: all of them, those whose victim is present, those whose victim is absent."""
 
-    batch: Batch
+    samples: Stored | Batch
     _seals: list = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
-        return len(self.batch)
+        return len(self.samples)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """All samples as one batch: for looking at them, where memory allows."""
+        return self.samples if isinstance(self.samples, Batch) else self.samples.rows(torch.arange(len(self)))
 
     @cached_property
     def complete(self) -> Self:
-        return Split(self.batch.rows(self.batch.complete), self._seals)
+        return Split(self.samples.part(self.samples.complete), self._seals)
 
     @cached_property
     def missing(self) -> Self:
-        return Split(self.batch.rows(~self.batch.complete), self._seals)
+        return Split(self.samples.part(~self.samples.complete), self._seals)
 
     def part(self, name: str) -> "Self | Paired":
         """The part that a `Stage` names: complete, missing, paired or all."""
@@ -50,7 +56,7 @@ class Split:
         order = torch.arange(len(self)) if shuffle is None else torch.randperm(len(self), generator=shuffle)
         for rows in order.split(size):
             if len(rows):
-                yield self.batch.rows(rows)
+                yield self.samples.rows(rows)
 
     @contextmanager
     def sealed(self, why: str) -> Iterator[None]:
@@ -179,17 +185,14 @@ def _keep_any(source: Source, ids: Tensor, modalities: int, share: float, seed: 
     return present
 
 
-def _take(source: Source, pair: tuple[str, ...], ids: Tensor, present: Tensor) -> Batch:
-    """The samples `ids`; what is not `present` (N, M) is hidden behind NaN."""
-    features = tuple(
-        torch.where(here[:, None, None], source.features[name][ids], torch.nan)
-        for name, here in zip(pair, present.T, strict=True)
-    )
-    return Batch(features, source.lengths[ids], source.labels[ids], present, ids)
+def _take(source: Source, pair: tuple[str, ...], ids: Tensor, present: Tensor) -> Stored:
+    """The samples `ids`; what is not `present` (N, M) is hidden from now on."""
+    features = tuple(source.features[name] for name in pair)
+    return Stored(features, source.lengths[ids], source.labels[ids], present, ids)
 
 
-def _hide_labels(train: Batch, source: Source, share: float, seed: int) -> Batch:
+def _hide_labels(train: Stored, source: Source, share: float, seed: int) -> Stored:
     groups = source.groups[train.ids] if source.groups is not None else train.ids
     shown = missing.draw_groups(groups, share, seed)
     hidden = torch.nan if source.task == "regression" else -1
-    return Batch(train.features, train.lengths, train.labels.masked_fill(~shown, hidden), train.present, train.ids)
+    return replace(train, labels=train.labels.masked_fill(~shown, hidden))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..batch import Batch
+from ..batch import Samples
 
 
 class Classes(nn.Module):
@@ -19,7 +19,7 @@ class Classes(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def learn_scale(self, samples: Batch) -> None:
+    def learn_scale(self, samples: Samples) -> None:
         """Nothing: classes have no unit."""
 
     def loss(self, out: Tensor, labels: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Bins(Classes):
         self.register_buffer("edges", torch.zeros(outputs - 1))
         self.register_buffer("centres", torch.zeros(outputs))
 
-    def learn_scale(self, samples: Batch) -> None:
+    def learn_scale(self, samples: Samples) -> None:
         """Take the ranges from the labels that are shown; a range without any stands at its lower edge."""
         labels = samples.labels[samples.labelled]
         self.edges.copy_(labels.quantile(torch.arange(1, self.outputs, device=labels.device) / self.outputs))
@@ -74,7 +74,7 @@ class Gaussian(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("spread", torch.ones(()))
 
-    def learn_scale(self, samples: Batch) -> None:
+    def learn_scale(self, samples: Samples) -> None:
         """Take mean and spread of the labels that are shown."""
         labels = samples.labels[samples.labelled]
         self.mean.copy_(labels.mean())

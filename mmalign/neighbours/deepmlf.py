@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec
+from ..batch import Batch, DataSpec, Samples
 from ..errors import AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of, whole
 from ..readout import Readout
 from ..system import Stage, Step
@@ -174,10 +174,9 @@ class DeepMLF(Neighbour):
         taken = {id(one) for one in av + language}
         return {"language": language, "av": av, "fusion": [one for one in self.parameters() if id(one) not in taken]}
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         super().learn_scales(self._without_text(samples))
-        shown = samples.real & samples.present[:, self.place, None]
-        self.book.learn(samples.features[self.place][shown])
+        self.book.learn(samples.seen(self.place))
         if self.config.words == "codebook":
             self.language.start_embeddings(self.book.centres)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..batch import Batch, DataSpec
+from ..batch import Batch, DataSpec, Samples
 from ..errors import ABOVE_0, FLAG, InputError, check_fields, one_of, whole
 from ..system import Stage, Step
 from .certainty import Bins, Classes, Gaussian
@@ -96,7 +96,7 @@ class MLA(Neighbour):
         self.plasticity: list[float] = []  # tr(P) / D before each epoch; near 0 the head no longer learns
         self._samples, self._seen = math.inf, [0] * count  # of an epoch, and by each modality so far
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         super().learn_scales(samples)
         self.meaning.learn_scale(samples)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec
+from ..batch import Batch, DataSpec, Samples
 from ..config import BackboneConfig
 from ..encoders import Embed
 from ..mult import CrossStack
@@ -29,12 +29,11 @@ class Scaled(nn.Module):
 
     embed: nn.ModuleList  # of M; each has a `standardise`
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         """Take the scales of the features from training samples, and only from what is there."""
         for place, embed in enumerate(self.embed):
-            shown = samples.real & samples.present[:, place, None]
-            if shown.any():
-                embed.standardise.learn(samples.features[place][shown])
+            if samples.present[:, place].any():
+                embed.standardise.learn(samples.seen(place))
 
     def clean(self, batch: Batch, place: int) -> Tensor:
         """(B, T, D_m) standardised features of one modality, 0 on padding and where it is absent."""
@@ -93,7 +92,7 @@ class Neighbour(System):
         super().__init__(spec, config)
         self.senses = senses or Senses(spec, config)
 
-    def learn_scales(self, samples: Batch) -> None:
+    def learn_scales(self, samples: Samples) -> None:
         self.senses.learn_scales(samples)
         for part in self.modules():
             if isinstance(part, Readout):
