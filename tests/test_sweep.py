@@ -67,10 +67,11 @@ def wait_for(folder, count, process):
 # ---- whatever happens ---------------------------------------------------------------------------------------
 
 
-def test_killed_five_times_and_resumed_a_sweep_ends_with_the_rows_of_an_undisturbed_one(undisturbed, tmp_path):
-    draw, grid, out = random.Random(0), written(tmp_path, GRID), tmp_path / "out"
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_five_times_and_resumed_a_sweep_ends_with_the_rows_of_an_undisturbed_one(undisturbed, tmp_path, workers):
+    draw, grid, out = random.Random(workers), written(tmp_path, GRID), tmp_path / "out"
     for _ in range(5):
-        process, before = start(grid, "--out", out), rows(out)
+        process, before = start(grid, "--out", out, "--workers", workers), rows(out)
         wait_for(out, len(before) + draw.randint(1, 4), process)
         time.sleep(draw.uniform(0, 0.1))
         process.kill()
