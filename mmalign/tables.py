@@ -4,7 +4,8 @@ A row of a frame is a run. Nothing is typed by hand: chapters and `mmalign table
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def summary(
     Args:
         rows: what `read` gave, or a part of it.
         metric: any measured column; by default mae of a regression, accuracy of a classification.
-        against: the system that the others are compared with, over the seeds that both have.
+        against: the system that the others, and its own variations, are compared with, over the seeds that both have.
         by: columns that make a condition; by default `KEYS` and whatever is `varying`.
 
     Returns:
@@ -173,19 +174,36 @@ def _order(key: tuple) -> list:
 
 
 def _opponent(key: tuple, runs: dict[tuple, pd.Series], by: list[str], against: str) -> pd.Series | None:
-    """The runs to compare with: under the same condition, as far as both systems have such a setting."""
+    """The runs to compare with: under the same condition, as far as both systems have such a setting.
 
-    def found(free: tuple[str, ...]) -> list[pd.Series]:
-        return [values for other, values in runs.items() if other[-1] == against != key[-1] and matches(other, free)]
+    Where that is no single one (a system is compared with itself, say, without one of its parts), it is the one
+    that leaves the model as its system has it by default.
+    """
+    usual = {f"model.{name}": "none" if value is None else value for name, value in _defaults(against).items()}
 
-    def matches(other: tuple, free: tuple[str, ...]) -> bool:
-        return all(
-            mine == theirs or (name.startswith("model.") and "" in (mine, theirs)) or name in free
-            for name, mine, theirs in zip(by, key, other, strict=False)
-        )
+    def found(matches: Callable[[str, object, object], bool]) -> list[pd.Series]:
+        return [
+            values
+            for other, values in runs.items()
+            if other[-1] == against and other != key and all(map(matches, by, key, other))
+        ]
 
-    alike = found(()) or (found(("survival", "setting")) if against in BOUNDS else [])
-    return alike[0] if len(alike) == 1 else None
+    def alike(name: str, mine: object, theirs: object) -> bool:
+        return mine == theirs or (name.startswith("model.") and "" in (mine, theirs))
+
+    def alike_but_for_gaps(name: str, mine: object, theirs: object) -> bool:
+        return alike(name, mine, theirs) or (against in BOUNDS and name in ("survival", "setting"))
+
+    def default(name: str, mine: object, theirs: object) -> bool:
+        return theirs in ("", usual.get(name, "")) if name.startswith("model.") else mine == theirs
+
+    same = (found(matches) for matches in (alike, alike_but_for_gaps, default))
+    return next((one[0] for one in same if len(one) == 1), None)
+
+
+def _defaults(system: str) -> dict[str, object]:
+    """A system's own settings; nothing of a system that this version does not know."""
+    return asdict(SYSTEMS[system].configure()) if system in SYSTEMS else {}
 
 
 def _difference(ours: pd.Series, theirs: pd.Series | None, metric: str) -> dict[str, object]:

@@ -201,6 +201,27 @@ def test_a_setting_of_both_systems_is_compared_at_the_same_value():
     assert differences == pytest.approx([0.01, 0.02])
 
 
+def test_variations_of_a_system_are_compared_with_its_defaults():
+    usual = {"window": 2, "mu": 0.2}
+    rows = accuracies("mm-align", SINGLE, model=usual)
+    rows += accuracies("mm-align", [value + 0.1 for value in SINGLE], model=usual | {"window": 10})
+    rows += accuracies("mm-align", [value + 0.2 for value in SINGLE], model=usual | {"mu": 5.0})
+    rows += accuracies("mm-align", COPY, model=usual | {"mu": 5.0}, survival=0.1)
+    found = tables.summary(tables.frame(rows), against="mm-align")
+    place = {"survival": 0.5, "model.window": 2}
+    assert of(found, survival=0.5, **{"model.window": 10})["difference"] == pytest.approx(0.1)
+    assert of(found, **place, **{"model.mu": 5.0})["difference"] == pytest.approx(0.2)
+    assert of(found, **place, **{"model.mu": 0.2})["shared"] == of(found, survival=0.1)["shared"] == 0
+
+
+def test_another_system_is_compared_with_the_defaults_where_several_variations_were_run():
+    rows = accuracies("mm-align", SINGLE, model={"window": 2})
+    rows += accuracies("mm-align", [value + 0.1 for value in SINGLE], model={"window": 10})
+    rows += accuracies("copy", COPY)
+    found = tables.summary(tables.frame(rows), against="mm-align")
+    assert of(found, system="copy")["difference"] == pytest.approx(0.04)
+
+
 def test_a_bound_that_was_run_under_one_condition_stands_for_all_and_else_for_its_own():
     """It uses no victim of its own or always has them all, so neither p nor the setting changes it."""
     rows = accuracies("single", SINGLE) + accuracies("copy", COPY, survival=0.1, setting="B")
