@@ -50,7 +50,7 @@ def test_single_does_not_depend_on_the_survival_rate_or_on_who_survives():
 
 def test_single_can_overfit_32_samples():
     data = small.planted(samples=55)
-    data = replace(data, train=replace(data.train, batch=data.train.batch.rows(torch.arange(32))))
+    data = replace(data, train=replace(data.train, samples=data.train.samples.part(torch.arange(32))))
     data = replace(data, valid=data.train)  # keep what fits the training samples best
     model = Single.from_data(data, SYSTEMS["single"].configure(width=16, dropout=0.0))
     mmalign.fit(model, data, TrainConfig(epochs=80, patience=80, lr=1e-2), progress=False)

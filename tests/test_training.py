@@ -138,7 +138,7 @@ def test_the_weights_of_the_best_validation_epoch_are_kept_and_the_test_split_ha
     for test_labels in (data.test.batch.labels, torch.full((12,), math.nan)):
         model = toy(data)
         scripted(model, [4.0, 1.0, 3.0, 2.0])
-        other = replace(data, test=replace(data.test, batch=replace(data.test.batch, labels=test_labels)))
+        other = replace(data, test=replace(data.test, samples=replace(data.test.samples, labels=test_labels)))
         history = fit(model, other, epochs=4)
         assert (history.best_epoch, int(model.epoch), model.training) == (1, 1, False)
         assert history.column("valid_loss") == pytest.approx([16, 1, 9, 4], rel=1e-4)
