@@ -9,6 +9,7 @@ from importlib.metadata import version
 from . import transport
 from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
 from .config import BoundConfig, FillConfig, MMAlignConfig, TrainConfig
+from .diagnosis import Diagnosis, diagnose
 from .errors import InputError
 from .model import MMAlign
 from .plus import MMAlignPlus, MMAlignPlusConfig
@@ -16,8 +17,8 @@ from .registry import from_arrays, load
 from .training import History, evaluate, fit
 
 __all__ = [
-    "MFM", "SMIL", "BoundConfig", "Copy", "Double", "FillConfig", "History", "InputError", "MMAlign", "MMAlignConfig",
-    "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill", "evaluate", "fit",
-    "from_arrays", "load", "transport",
+    "MFM", "SMIL", "BoundConfig", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError", "MMAlign",
+    "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill", "diagnose",
+    "evaluate", "fit", "from_arrays", "load", "transport",
 ]  # fmt: skip
 __version__ = version("mmalign")

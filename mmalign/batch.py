@@ -31,6 +31,11 @@ class DataSpec:
         return self.classes if self.task == "classification" else 1
 
 
+def is_known(labels: Tensor) -> Tensor:
+    """(B,) bool, False where a label is NaN or -1, as labels that are not shown are."""
+    return ~labels.isnan() if labels.is_floating_point() else labels >= 0
+
+
 class Samples:
     """What is known of samples, padded (`Batch`) or not yet (`data.Stored`)."""
 
@@ -49,7 +54,7 @@ class Samples:
     @property
     def labelled(self) -> Tensor:
         """(B,) bool, True where the label is shown."""
-        return ~self.labels.isnan() if self.labels.is_floating_point() else self.labels >= 0
+        return is_known(self.labels)
 
     @abstractmethod
     def seen(self, place: int) -> Tensor:

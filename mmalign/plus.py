@@ -35,7 +35,7 @@ class MMAlignPlusConfig(MMAlignConfig):
     consistency: float = 1.0  # weight of the distance from the teacher's answer to the imputed one
     softening: float = 2.0  # temperature of both answers of a classification in that distance
     value: float = 1.0  # weight of the regression of imagined steps to the victim's; 0: no value projection
-    weights: str = "transport"  # fitted to plans; "learnt" from the other losses; "identity", "random", "global"
+    weights: str = "identity"  # step to step; "transport" fits plans; "learnt" from the losses; "random", "global"
     teacher: str = "complete"  # both modalities; controls: "shuffled" victims, "self", "mean", "double"
     teacher_decay: float = 0.99  # of the moving average of teacher=mean
 

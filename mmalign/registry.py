@@ -193,6 +193,7 @@ def from_arrays(
     task: str = "regression",
     seed: int = 0,
     groups: object = None,
+    unlabelled: object = None,
 ) -> Splits:
     """Your own data, split 3:1:1 into training, validation and test.
 
@@ -205,6 +206,8 @@ def from_arrays(
         task: "regression" or "classification".
         seed: draws the split; 0 to 4 are five folds.
         groups: (N,) samples of one group (a person, a recording) stay on one side.
+        unlabelled: (N,) bool, True where the label is not known, whatever stands there. Such samples serve
+            training only, and only mm-align-plus and scale learn from them without a label.
 
     Raises:
         ValueError: shapes disagree, or a value is not finite; the message says where.
@@ -214,5 +217,5 @@ def from_arrays(
     >>> len(data.train), len(data.valid), len(data.test)
     (30, 10, 10)
     """
-    source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, task)
+    source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, unlabelled, task)
     return make_splits(source, ("visible", "victim"), survival=1.0, setting="B", seed=seed)

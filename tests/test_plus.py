@@ -43,8 +43,9 @@ def test_every_variant_trains_and_predicts_without_the_victim(changes, task):
 @pytest.mark.parametrize(
     ("changes", "terms"),
     [
-        ({}, {"label", "complete", "consistency", "contrast", "value", "fit"}),
-        ({"consistency": 0.0}, {"label", "complete", "contrast", "value", "fit"}),
+        ({}, {"label", "complete", "consistency", "contrast", "value"}),
+        ({"weights": "transport"}, {"label", "complete", "consistency", "contrast", "value", "fit"}),
+        ({"consistency": 0.0}, {"label", "complete", "contrast", "value"}),
         ({"weights": "learnt"}, {"label", "complete", "consistency", "contrast", "value"}),
         (changes_for("mean"), {"label", "consistency"}),
         ({**OFF, "weights": "identity"}, {"label", "complete"}),

@@ -205,7 +205,7 @@ def test_a_source_checks_its_own_shapes():
         source(features={**features, "two": features["two"][:, :2]})
     with pytest.raises(InputError, match="no samples"):
         source(count=0)
-    with pytest.raises(InputError, match="five folds need at least 5 samples or groups, found 4"):
+    with pytest.raises(InputError, match="five folds need at least 5 labelled samples or groups, found 4"):
         split(source(group=10))
 
 

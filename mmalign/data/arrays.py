@@ -4,16 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .. import masks
 from ..errors import InputError
 from .limits import check_archive
 from .source import Source, check_finite, sequences, task_labels
 
-KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups")
+KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabelled")
 
 
-def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None, task="regression") -> Source:
+def from_memory(
+    visible, victim, labels, lengths=None, missing=None, groups=None, unlabelled=None, task="regression"
+) -> Source:
     """Checked arrays as a source; see `mmalign.from_arrays`."""
     name = "arrays"
     first, second = sequences(name, "visible", visible), sequences(name, "victim", victim)
@@ -23,7 +26,7 @@ def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None
             f"found {tuple(first.shape)} and {tuple(second.shape)}"
         )
     count, steps, _ = first.shape
-    targets, classes = task_labels(name, labels, task)
+    targets, classes = _labels(labels, unlabelled, count, task)
     lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
     if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
         raise InputError(f"arrays: lengths must be {count} whole numbers, found {lengths.dtype} {lengths.shape}")
@@ -31,9 +34,7 @@ def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None
     padding = ~masks.real_steps(lengths, steps)[:, :, None]
     absent = (second.isnan() | padding).flatten(1).all(1)  # a victim that is NaN throughout is missing
     if missing is not None:
-        missing = np.asarray(missing)
-        if missing.shape != (count,) or missing.dtype != bool:
-            raise InputError(f"arrays: missing must be {count} booleans, found {missing.dtype} {missing.shape}")
+        missing = _marks("missing", missing, count)
         wrong = (absent & ~torch.from_numpy(missing)).nonzero()[:1, 0].tolist()
         for place in wrong:
             raise InputError(f"arrays: the victim of sample {place} is NaN throughout but not marked missing")
@@ -58,8 +59,29 @@ def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None
     )
 
 
+def _labels(values: object, unlabelled: object, count: int, task: str) -> tuple[Tensor, tuple[str, ...]]:
+    """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; and the names of the classes."""
+    if unlabelled is None:
+        return task_labels("arrays", values, task)
+    known, values = ~_marks("unlabelled", unlabelled, count), np.asarray(values)
+    if not known.any() or len(values) != count:
+        raise InputError(f"arrays: {known.sum()} samples have a label, of {count}; found {len(values)} labels")
+    told, classes = task_labels("arrays", values[known], task)
+    labels = torch.full((count,), torch.nan if told.is_floating_point() else -1, dtype=told.dtype)
+    labels[torch.from_numpy(known)] = told
+    return labels, classes
+
+
+def _marks(key: str, values: object, count: int) -> np.ndarray:
+    """(N,) bool as the user gave it."""
+    values = np.asarray(values)
+    if values.shape != (count,) or values.dtype != bool:
+        raise InputError(f"arrays: {key} must be {count} booleans, found {values.dtype} {values.shape}")
+    return values
+
+
 def read(path: Path, task: str = "regression") -> Source:
-    """The arrays of an .npz file with the keys visible, victim, labels and, if you like, lengths, missing, groups."""
+    """The arrays of an .npz file with the keys visible, victim, labels and, if you like, others of KEYS."""
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")
     try:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from .. import masks
+from ..batch import is_known
 from ..errors import InputError
 from .ragged import Ragged
 
-TRAIN, VALID, TEST = 0, 1, 2
+TRAIN, VALID, TEST, LEFT_OUT = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Source:
     name: str
     features: dict[str, Tensor | Ragged]  # modality -> (N, T, D) float32, 0 on padding
     lengths: Tensor  # (N,) true number of steps
-    labels: Tensor  # (N,) float32, or long 0..K-1
+    labels: Tensor  # (N,) float32, or long 0..K-1; NaN or -1 where nobody knows it
     task: str  # "regression" or "classification"
     about: str  # one line: what, from where
     classes: tuple[str, ...] = ()  # names, for classification
@@ -49,6 +50,11 @@ class Source:
                 f"{self.name}: lengths must lie in 1..{longest}, found {int(self.lengths[place])} at sample {place}"
             )
 
+    @property
+    def labelled(self) -> Tensor:
+        """(N,) bool, True where the label is known."""
+        return is_known(self.labels)
+
     @cached_property
     def digest(self) -> str:
         """A short hash of the samples themselves."""
@@ -66,10 +72,12 @@ class Source:
             zeros = (steps == 0).all(1).float().mean().item()
             facts[name] = f"{steps.shape[1]} features, {_spread(steps)}, {zeros:.1%} of the steps all zero"
         if self.task == "classification":
-            counts = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+            counts = torch.bincount(self.labels[self.labelled], minlength=len(self.classes)).tolist()
             facts["labels"] = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
         else:
-            facts["labels"] = f"{_spread(self.labels)}, {(self.labels == 0).sum().item()} exactly 0"
+            facts["labels"] = f"{_spread(self.labels[self.labelled])}, {(self.labels == 0).sum().item()} exactly 0"
+        if not self.labelled.all():
+            facts["labels"] += f"; {(~self.labelled).sum().item()} without"
         if self.groups is not None:
             facts["groups"] = str(len(self.groups.unique()))
         if self.parts is not None:
@@ -85,6 +93,16 @@ class Source:
         if isinstance(values, Ragged):
             return values.all_steps()
         return values[masks.real_steps(self.lengths, values.shape[1])]
+
+    def part(self, ids: Tensor) -> Self:
+        """Some of the samples, which all have their victim, as a source that nobody has split."""
+        features = {
+            name: values.part(ids) if isinstance(values, Ragged) else values[ids]
+            for name, values in self.features.items()
+        }
+        groups = None if self.groups is None else self.groups[ids]
+        few = {"lengths": self.lengths[ids], "labels": self.labels[ids], "groups": groups}
+        return replace(self, features=features, **few, parts=None, has_victim=None, answers={})
 
     def cut(self, longest: int) -> Self:
         """The same samples, none longer than the first `longest` steps, and a note of how many that changed."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..batch import Batch, DataSpec
 from ..errors import SEED, SHARE, InputError, check, one_of
 from . import missing
-from .source import TEST, TRAIN, VALID, Source
+from .source import LEFT_OUT, TEST, TRAIN, VALID, Source
 from .stored import Stored
 
 
@@ -155,16 +155,20 @@ def make_splits(
 
 
 def _draw_parts(source: Source, seed: int) -> Tensor:
-    """(N,) TRAIN, VALID or TEST. Groups go to one side whole; seeds 0-4 are five folds over the groups."""
+    """(N,) TRAIN, VALID or TEST. Groups go to one side whole; seeds 0-4 are five folds over the groups.
+
+    Samples without a label can only train: they are left out where their group is on another side.
+    """
     groups = source.groups if source.groups is not None else torch.arange(len(source.lengths))
-    names = groups.unique()
+    names = groups[source.labelled].unique()
     if len(names) < 5:
-        raise InputError(f"{source.name}: five folds need at least 5 samples or groups, found {len(names)}")
+        raise InputError(f"{source.name}: five folds need at least 5 labelled samples or groups, found {len(names)}")
     order = names[torch.randperm(len(names), generator=torch.Generator().manual_seed(seed // 5))]
     folds = [order[place::5] for place in range(5)]
     parts = torch.full_like(groups, TRAIN)
     parts[torch.isin(groups, folds[seed % 5])] = TEST
     parts[torch.isin(groups, folds[(seed + 1) % 5])] = VALID
+    parts[(parts != TRAIN) & ~source.labelled] = LEFT_OUT
     return parts
 
 
