@@ -6,6 +6,9 @@ JOBS   ?= 2
 BIN      := $(VENV)/bin
 READY    := $(VENV)/.ready
 PYTEST   := $(BIN)/python -m pytest -q
+# Carries axe-core 4.12.1 for the browser tests; the second browser driver that it asks for is left out (--no-deps).
+AXE      := axe-playwright-python==0.1.8
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 CHAPTERS := $(wildcard notebooks/*.ipynb)
 PACKAGE  := $(shell find mmalign -type f -not -path '*/__pycache__/*')
 PAGES    := _config.yml _toc.yml $(shell find book -type f -not -path '*/__pycache__/*')
@@ -22,13 +25,14 @@ define render
 	$(BIN)/jupyter-book build $(1) --path-output . -W -n --keep-going -q
 endef
 
-.PHONY: help book test lint unit nbval small pages html lab refresh bench clean
+.PHONY: help book test lint unit nbval small pages html pdf lab refresh bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make book      run every chapter on this machine and render the book to _build/html"
 	@echo "make test      check everything: lint, tests, chapters, book, browser"
 	@echo "make html      render the book from the stored chapters, in seconds"
+	@echo "make pdf       print the stored chapters to _build/mmalign.pdf; needs Chromium, but no LaTeX"
 	@echo "make lab       open the chapters in JupyterLab"
 	@echo "make refresh   run the chapters and store their outputs in notebooks/"
 	@echo "make bench     time the alignment solver"
@@ -43,6 +47,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps $(AXE)
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------- the two commands
@@ -85,6 +90,19 @@ html: _build/.html
 _build/.html: $(READY) $(CHAPTERS) $(PAGES) $(filter mmalign/static/%,$(PACKAGE))
 	$(call render,.)
 	@rm -f _build/.book && touch $@
+
+# The whole book as one page, so that its links and page numbers hold, printed by a browser with a profile of its own.
+# Sphinx writes the page into book/ with addresses that are right one folder up. Time passes as fast as it can.
+pdf: $(READY)
+	@test -n "$(CHROMIUM)" || { echo "make pdf needs Chromium; on Debian: apt-get install chromium" >&2; exit 1; }
+	rm -rf _build/singlehtml
+	$(BIN)/jupyter-book build . --path-output . --builder custom --custom-builder singlehtml -W -n --keep-going -q
+	mv _build/singlehtml/book/intro.html _build/singlehtml/index.html
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --disable-quic --log-level=3 --user-data-dir=_build/.chromium \
+		--virtual-time-budget=60000 --no-pdf-header-footer --generate-pdf-document-outline \
+		--print-to-pdf=_build/mmalign.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
+	rm -rf _build/.chromium
+	@echo "printed: $(CURDIR)/_build/mmalign.pdf"
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -10,8 +10,8 @@ import mmalign
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
     "errors files config masks batch losses metrics system compiled compiled_gru transport recurrent encoders "
-    "readout mult dynamics imputing model plus checkpoint baselines neighbours data training statistics diagnosis registry "
-    "experiments grids sweep bench tables plots widgets cli __init__ __main__"
+    "readout mult dynamics imputing model plus checkpoint baselines neighbours data training statistics diagnosis "
+    "registry experiments grids sweep bench tables plots widgets cli __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the folders
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),

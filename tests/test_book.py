@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"
+CHAPTERS = sorted(f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
 
 needs_html = pytest.mark.skipif(not (HTML / "index.html").exists(), reason="NO RENDERED BOOK: run `make html` first")
@@ -76,6 +77,17 @@ def test_every_link_inside_the_book_leads_somewhere(page):
 @each_page
 def test_every_picture_has_alt_text(page):
     assert [str(image)[:200] for image in soup(page).find_all("img") if not image.get("alt")] == []
+
+
+@needs_html
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_can_be_downloaded_and_launched_where_there_is_something_to_launch(chapter):
+    page = HTML / f"{chapter}.html"
+    links = [element["href"] for element in soup(page).find_all("a", href=True)]
+    assert any(link.endswith(f"{Path(chapter).name}.ipynb") and (page.parent / link).exists() for link in links)
+    address = re.search(r"^repository: .*url: \"(.*?)\"", (ROOT / "_config.yml").read_text(encoding="utf-8"), re.M)
+    launchers = [link for link in links if re.match("https://(mybinder|colab)", link)]
+    assert len(launchers) == (2 if address.group(1) else 0)
 
 
 @needs_html

@@ -16,20 +16,41 @@ MATHJAX_PARTS = ["output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "
 
 def setup(app):
     app.add_css_file("mmalign.css")
+    app.add_js_file("mmalign.js", loading_method="defer")
     app.connect("builder-inited", add_mathjax)
     app.connect("builder-inited", add_widgets)
+    app.connect("builder-inited", prepare_one_page)
+    app.connect("builder-inited", drop_dead_buttons)
+    app.connect("html-page-context", mend_references)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def add_mathjax(app):
-    installed = Path(
-        distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
-    )
+    installed = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax"))
     target = Path(app.outdir, "_static", "mathjax")
     target.mkdir(parents=True, exist_ok=True)
     (target / "tex-chtml-full.js").write_bytes((installed / "tex-chtml-full.js").read_bytes())
     for part in MATHJAX_PARTS:
         copytree(installed / part, target / part, dirs_exist_ok=True)
+
+
+def prepare_one_page(app):
+    """For `make pdf`: some extensions name the builder `singlehtml`, which hides what the others say of `html`."""
+    handlers = app.registry.translation_handlers
+    handlers["singlehtml"] = handlers["html"] | handlers.get("singlehtml", {})
+
+
+def drop_dead_buttons(app):
+    """Binder and Colab have nothing to launch until `_config.yml` knows the address of the repository."""
+    options = app.config.html_theme_options
+    if not options.get("repository_url"):
+        options.pop("launch_buttons", None)
+
+
+def mend_references(app, page, template, context, doctree):
+    """Entries of the bibliography become items of their list: docutils gives them a role that no reader knows now."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def add_widgets(app):
@@ -41,9 +62,7 @@ def add_widgets(app):
     target = Path(app.outdir, "_static")
     target.mkdir(parents=True, exist_ok=True)
     host = Path(__file__).with_name("widget_host.js").read_text(encoding="utf-8")
-    script = "\n".join(
-        ["(() => {", '"use strict";', "const widgets = {};", *map(as_classic, modules), host, "})();"]
-    )
+    script = "\n".join(["(() => {", '"use strict";', "const widgets = {};", *map(as_classic, modules), host, "})();"])
     (target / "mmalign-widgets.js").write_text(script + "\n", encoding="utf-8")
     app.add_js_file("mmalign-widgets.js", loading_method="defer")
     styles = "\n".join(path.read_text(encoding="utf-8") for path in sorted(static.glob("*.css")))
