@@ -91,7 +91,8 @@ class MMAlignPlus(MMAlign):
         if epoch < self.warmup:
             return [Stage("complete", (Step("teach", self.teaching_loss, ("teacher",)),))]
         loss = partial(self.joint_loss, temperature(self.config, epoch, epochs))
-        return [Stage("all", (Step("joint", loss, ("backbone", "dynamics")),))]
+        moves = ("backbone", "dynamics") if self.config.weights in ("transport", "learnt") else ("backbone",)
+        return [Stage("all", (Step("joint", loss, moves),))]
 
     # ---- the losses ---------------------------------------------------------------------------------------
 
