@@ -25,7 +25,7 @@ define render
 	$(BIN)/jupyter-book build $(1) --path-output . -W -n --keep-going -q
 endef
 
-.PHONY: help book test lint unit nbval small pages html pdf lab refresh bench clean
+.PHONY: help book test lint unit nbval small pages coverage html pdf lab refresh bench clean
 .NOTPARALLEL:
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make pdf       print the stored chapters to _build/mmalign.pdf; needs Chromium, but no LaTeX"
 	@echo "make lab       open the chapters in JupyterLab"
 	@echo "make refresh   run the chapters and store their outputs in notebooks/"
+	@echo "make coverage  list the lines of the package that no test runs"
 	@echo "make bench     time the alignment solver"
 	@echo "make clean     remove what the other commands made, except $(VENV)"
 
@@ -69,8 +70,10 @@ test: lint unit nbval small pages
 lint: $(READY)
 	$(BIN)/ruff check .
 
+UNIT := -n $(JOBS) mmalign tests --ignore=tests/test_book.py --ignore=tests/test_browser.py
+
 unit: $(READY)
-	$(PYTEST) -n $(JOBS) mmalign tests --ignore=tests/test_book.py --ignore=tests/test_browser.py
+	$(PYTEST) $(UNIT)
 
 # One kernel per file (loadfile): the cells of a chapter need one another.
 nbval: $(READY)
@@ -103,6 +106,11 @@ pdf: $(READY)
 		--print-to-pdf=_build/mmalign.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
 	rm -rf _build/.chromium
 	@echo "printed: $(CURDIR)/_build/mmalign.pdf"
+
+# Which lines of the package the tests never run. Its own tool is installed here: nobody else needs it.
+coverage: $(READY)
+	@$(BIN)/pip install -qq --disable-pip-version-check pytest-cov==7.1.0
+	$(PYTEST) $(UNIT) --cov=mmalign --cov-report=term-missing:skip-covered
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks
