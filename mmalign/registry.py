@@ -207,7 +207,7 @@ def from_arrays(
         seed: draws the split; 0 to 4 are five folds.
         groups: (N,) samples of one group (a person, a recording) stay on one side.
         unlabelled: (N,) bool, True where the label is not known, whatever stands there. Such samples serve
-            training only, and only mm-align-plus and scale learn from them without a label.
+            training only, and only losses that need no label learn from them.
 
     Raises:
         ValueError: shapes disagree, or a value is not finite; the message says where.
