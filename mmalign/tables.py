@@ -4,7 +4,7 @@ A row of a frame is a run. Nothing is typed by hand: chapters and `mmalign table
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -96,6 +96,47 @@ def lines(found: list[dict[str, object]]) -> str:
     return "".join(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n" for record in found)
 
 
+# ---- which rows, and what they measured --------------------------------------------------------------------
+
+
+def measured(rows: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """The runs that measured it, with the columns `metric` and `value`; by default what is usual for their task."""
+    decides = {"system", "seed", "device", "threads", *KEYS}
+    if metric is not None:
+        one_of("metric", metric, [name for name in rows.columns if name not in decides and "." not in name])
+        return rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
+    usual = rows.reindex(columns=["accuracy", "mae"]).astype(float)
+    names = np.where(usual["accuracy"].notna(), "accuracy", "mae")
+    return rows.assign(metric=names, value=usual["accuracy"].fillna(usual["mae"])).dropna(subset="value")
+
+
+def matching(rows: pd.DataFrame, settings: Mapping[str, object]) -> pd.DataFrame:
+    """The runs that have all these settings, such as {"system": "mla", "model.hgm": True}.
+
+    Raises:
+        ValueError: no such column, or no such run.
+    """
+    for name, value in settings.items():
+        one_of("column", name, tuple(rows.columns))
+        rows = rows[rows[name] == value]
+    if rows.empty:
+        raise InputError(f"no run has {', '.join(f'{name}={value}' for name, value in settings.items())}")
+    return rows
+
+
+def scores(rows: pd.DataFrame, settings: Mapping[str, object], metric: str | None = None) -> pd.Series:
+    """Seed -> accuracy or mean absolute error (or `metric`) of the one run that has these settings.
+
+    Raises:
+        ValueError: no such run, or several of one seed.
+    """
+    values = measured(matching(rows, settings), metric).set_index("seed")["value"].sort_index()
+    if values.index.has_duplicates:
+        seed = values.index[values.index.duplicated()][0]
+        raise InputError(f"several runs with seed {seed} have {', '.join(map(str, settings))} alike; say more of them")
+    return values
+
+
 # ---- from rows to means and differences -------------------------------------------------------------------
 
 
@@ -133,7 +174,7 @@ def summary(
         ValueError: an unknown name, or a condition that mixes runs of one seed.
     """
     by = [*(KEYS + tuple(varying(rows)) if by is None else by), "metric"]
-    rows = _measured(rows, metric)
+    rows = measured(rows, metric)
     for name in by:
         one_of("column", name, tuple(rows.columns))
     if against is not None:
@@ -153,17 +194,6 @@ def summary(
             line |= {"against": against} | _difference(ours, _opponent(key, runs, by, against), line["metric"])
         table.append(line)
     return pd.DataFrame(table)
-
-
-def _measured(rows: pd.DataFrame, metric: str | None) -> pd.DataFrame:
-    """The runs that measured it, with the columns `metric` and `value`."""
-    decides = {"system", "seed", "device", "threads", *KEYS}
-    if metric is not None:
-        one_of("metric", metric, [name for name in rows.columns if name not in decides and "." not in name])
-        return rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
-    usual = rows.reindex(columns=["accuracy", "mae"]).astype(float)
-    names = np.where(usual["accuracy"].notna(), "accuracy", "mae")
-    return rows.assign(metric=names, value=usual["accuracy"].fillna(usual["mae"])).dropna(subset="value")
 
 
 def _order(key: tuple) -> list:

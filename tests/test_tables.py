@@ -294,3 +294,28 @@ def test_a_changed_record_changes_the_table(folder, capsys):
 def test_one_seed_has_no_spread_and_large_numbers_no_decimals():
     found = tables.readable(tables.summary(tables.frame([record("single", 0, {"accuracy": 0.5})]), "parameters"))
     assert [*found["mean ± sd"]] == ["12345"]
+
+
+# ---- the scores of one condition ----------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_the_runs_that_match_in_the_order_of_seeds():
+    found = accuracies("mla", SINGLE, model={"hgm": True})[::-1] + accuracies("mla", COPY, model={"hgm": False})
+    rows = tables.frame(found)
+    for hgm, values in ((True, SINGLE), (False, COPY)):
+        picked = tables.scores(rows, {"system": "mla", "model.hgm": hgm})
+        assert picked.to_dict() == dict(enumerate(values))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"model.hg": True}, "unknown column 'model.hg'"),
+        ({"system": "mla", "survival": 0.9}, "no run has system=mla, survival=0.9"),
+        ({"system": "mla"}, "several runs with seed 0 have system alike"),
+    ],
+)
+def test_scores_of_no_run_or_of_several_of_a_seed_are_refused(settings, says):
+    found = accuracies("mla", SINGLE, model={"hgm": True}) + accuracies("mla", COPY, model={"hgm": False})
+    with pytest.raises(InputError, match=says):
+        tables.scores(tables.frame(found), settings)

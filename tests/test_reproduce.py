@@ -1,0 +1,61 @@
+"""A stored run that is made again meets itself."""
+
+import pytest
+
+from mmalign import InputError, experiments, grids, reproduce, tables
+
+GRID = """
+system: [single, copy]
+dataset: planted
+data.samples: 40
+train.epochs: 3
+model.width: 8
+seed: [0, 1]
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A grid, and the file of its stored runs."""
+    folder = tmp_path_factory.mktemp("stored")
+    (folder / "grid.yaml").write_text(GRID)
+    grid = grids.read_grid(folder / "grid.yaml")
+    found = [experiments.run(one, progress=False) for one in grid]
+    (folder / "rows.jsonl").write_text(tables.lines(found))
+    return grid, folder / "rows.jsonl"
+
+
+def test_a_run_made_again_is_the_same_to_the_bit(made):
+    grid, place = made
+    again = reproduce.run_again(grid[::-1][:2], place)
+    assert again[["system", "seed"]].to_numpy().tolist() == [["copy", 1], ["copy", 0]]
+    assert (again["stored"] == again["again"]).all() and set(again["metric"]) == {"mae"}
+
+
+def test_a_stored_number_that_is_wrong_shows(made, tmp_path):
+    grid, place = made
+    found = tables.records(place)
+    for record in found:
+        record["metrics"]["mae"] += 1
+    (tmp_path / "wrong.jsonl").write_text(tables.lines(found))
+    again = reproduce.run_again(grid[:1], tmp_path / "wrong.jsonl")
+    assert again["stored"][0] == pytest.approx(again["again"][0] + 1)
+
+
+def test_rows_of_other_versions_are_compared_all_the_same(made, tmp_path):
+    grid, place = made
+    old = [{**record, "versions": {"torch": "1"}} for record in tables.records(place)]
+    (tmp_path / "old.jsonl").write_text(tables.lines(old))
+    assert len(reproduce.run_again(grid[:1], tmp_path / "old.jsonl")) == 1
+
+
+def test_nothing_asked_is_a_table_without_rows(made):
+    again = reproduce.run_again([], made[1])
+    assert len(again) == 0 and ((again["stored"] - again["again"]).abs() < 0.1).all()
+
+
+def test_what_is_not_stored_is_named_before_anything_is_run(made, monkeypatch):
+    monkeypatch.setattr(reproduce, "run", lambda *_, **__: pytest.fail("something was run"))
+    other = experiments.Experiment(system="copy", dataset="planted", seed=7, threads=1)
+    with pytest.raises(InputError, match="holds no run of copy that was made like this one"):
+        reproduce.run_again([*made[0], other], made[1])
