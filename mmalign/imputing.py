@@ -26,8 +26,24 @@ def temperature(config: FillConfig, epoch: int, epochs: int) -> float:
     return config.tau_start * (config.tau_end / config.tau_start) ** done
 
 
-class Imputing(System):
-    """Real pairs go through the backbone as they are; where the victim is absent, `imagine` stands in."""
+class TwoPaths(System):
+    """Real pairs go through the backbone as they are; without the victim, a sample takes a path of its own."""
+
+    def predict(self, batch: Batch) -> Tensor:
+        """(B,) scores in the units of the labels, or (B, K) logits; absent victims are imagined."""
+        return by_presence(batch, self.predict_complete, self.predict_missing)
+
+    def predict_complete(self, batch: Batch) -> Tensor:
+        """Predict from both modalities; every victim must be present."""
+        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
+
+    @abstractmethod
+    def predict_missing(self, batch: Batch) -> Tensor:
+        """Predict from the visible modality alone; the victim is not read, present or not."""
+
+
+class Imputing(TwoPaths):
+    """Where the victim is absent, the sequence that `imagine` makes stands in for it."""
 
     config_type = FillConfig
 
@@ -63,14 +79,6 @@ class Imputing(System):
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Task loss on imputed pairs (Algorithm 1, lines 15-17)."""
         return {"task": self.backbone.task_loss(self.predict_missing(batch), batch.labels)}
-
-    def predict(self, batch: Batch) -> Tensor:
-        """(B,) scores in the units of the labels, or (B, K) logits; absent victims are imagined."""
-        return by_presence(batch, self.predict_complete, self.predict_missing)
-
-    def predict_complete(self, batch: Batch) -> Tensor:
-        """Predict from both modalities; every victim must be present."""
-        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
 
     def predict_missing(self, batch: Batch) -> Tensor:
         """Predict from the visible modality alone; the victim is not read, present or not."""

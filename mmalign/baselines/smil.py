@@ -18,8 +18,9 @@ from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import BackboneConfig
 from ..errors import AT_LEAST_0, FLAG, check_fields, one_of, whole
+from ..imputing import TwoPaths
 from ..mult import Backbone
-from ..system import Stage, Step, System, by_presence
+from ..system import Stage, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class Gaussian(nn.Module):
         return mean + log_spread.exp() * noise
 
 
-class SMIL(System):
+class SMIL(TwoPaths):
     """The missing sequence is one vector, so that there is nothing to align: a point between cluster centres.
 
     It is not `Imputing`, whose systems imagine a sequence; `impute` gives (B, 1, D).
@@ -127,14 +128,6 @@ class SMIL(System):
             return fused
         factor = F.softplus(self.regularise(fused, noise))
         return fused * factor if self.config.perturb == "multiply" else fused + factor
-
-    def predict(self, batch: Batch) -> Tensor:
-        """(B,) scores in the units of the labels, or (B, K) logits; an absent victim is one vector."""
-        return by_presence(batch, self.predict_complete, self.predict_missing)
-
-    def predict_complete(self, batch: Batch) -> Tensor:
-        """Predict from both modalities; every victim must be present."""
-        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
 
     def predict_missing(self, batch: Batch) -> Tensor:
         """Predict from the visible modality alone: with the means, or the average over fixed draws."""
