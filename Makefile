@@ -25,7 +25,7 @@ define render
 	$(BIN)/jupyter-book build $(1) --path-output . -W -n --keep-going -q
 endef
 
-.PHONY: help book test lint unit nbval small pages coverage html pdf lab refresh bench clean
+.PHONY: help book test lint unit nbval small pages coverage html pdf lab refresh bench times clean
 .NOTPARALLEL:
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make refresh   run the chapters and store their outputs in notebooks/"
 	@echo "make coverage  list the lines of the package that no test runs"
 	@echo "make bench     time the alignment solver"
+	@echo "make times     time the chapters, one after the other, and store the seconds"
 	@echo "make clean     remove what the other commands made, except $(VENV)"
 
 # ---------------------------------------------------------------------------------------------- the environment
@@ -120,6 +121,9 @@ refresh: $(READY)
 
 bench: $(READY)
 	$(BIN)/mmalign bench transport
+
+times: $(READY)
+	$(BIN)/python book/chapters.py time
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info

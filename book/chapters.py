@@ -3,6 +3,7 @@
     chapters.py run       executed copies in _build/src/notebooks; the stored chapters stay as they are
     chapters.py small     the same in _build/small, with the parameters that each chapter keeps for tests
     chapters.py refresh   execute in place and store outputs that are the same bytes every time
+    chapters.py time      execute one after the other on a quiet machine, and store the seconds of each
 
 Paths of notebooks may follow; without any, all of them. `run` and `small` skip a copy that is newer than
 everything it was made from.
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -23,6 +25,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 COPIES = {"run": ROOT / "_build/src/notebooks", "small": ROOT / "_build/small"}
+SECONDS = ROOT / "book/results/chapters.csv"
 
 KERNEL = {"kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"], "store_widget_state": False}
 KERNEL_ENVIRONMENT = {
@@ -35,13 +38,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["run", "small", "refresh"])
+    parser.add_argument("command", choices=["run", "small", "refresh", "time"])
     parser.add_argument("chapters", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
     parser.add_argument("--jobs", type=int, default=2, help="chapters executed at the same time (default 2)")
     asked = parser.parse_intermixed_args()  # options may stand before the chapters, too
     os.environ.update(KERNEL_ENVIRONMENT)
     if asked.command == "refresh":
         return execute_all(refresh, [(chapter,) for chapter in asked.chapters], asked.jobs)
+    if asked.command == "time":
+        return time_all(asked.chapters)
     folder = COPIES[asked.command]
     folder.mkdir(parents=True, exist_ok=True)
     for copy in folder.glob("*.ipynb"):  # of a chapter that was renamed or removed
@@ -74,18 +79,36 @@ def small_parameters(chapter: Path) -> dict:
         sys.exit(f"{chapter}: metadata.mmalign.small is missing; name there the parameters for a quick run")
 
 
-def execute_copy(chapter: Path, copy: Path, parameters: dict) -> None:
-    """Run one chapter through papermill. `copy` appears when all of it has run; until then, a draft."""
+def execute_copy(chapter: Path, copy: Path, parameters: dict) -> list[float]:
+    """Run one chapter through papermill; returns the seconds of each of its code cells.
+
+    `copy` appears when all of it has run; until then, a draft.
+    """
     import papermill
 
     papermill.execute_notebook(
         chapter, draft_of(copy), parameters, cwd=NOTEBOOKS, progress_bar=False, **KERNEL
     )
     notebook = nbformat.read(draft_of(copy), as_version=4)
-    for part in [notebook, *notebook.cells]:  # times and paths of this machine
-        part.metadata.pop("papermill", None)
+    told = [part.metadata.pop("papermill", {}) for part in [notebook, *notebook.cells]]  # of this machine
     nbformat.write(notebook, copy)
     draft_of(copy).unlink()
+    return [one["duration"] or 0.0 for one in told[1:] if "duration" in one]
+
+
+def time_all(chapters: list[Path]) -> int:
+    """Run the chapters one after the other and store the seconds of each, start of the kernel included."""
+    table = ["chapter,seconds,slowest cell (s)"]
+    total = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for chapter in tqdm(chapters, unit="chapter"):
+            started = time.monotonic()
+            cells = execute_copy(chapter, Path(folder, chapter.name), {})
+            seconds = time.monotonic() - started
+            total += seconds
+            table.append(f"{chapter.stem},{seconds:.0f},{max(cells):.0f}")
+    SECONDS.write_text("\n".join([*table, f"all,{total:.0f},"]) + "\n", encoding="utf-8")
+    return 0
 
 
 def draft_of(copy: Path) -> Path:
