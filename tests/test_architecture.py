@@ -20,6 +20,7 @@ INSIDE = {  # the same rule inside the folders
         "missing ragged source limits unpickle arrays assemble hdf5 cmu meld imported folders published fetch "
         "planted smartwatch stored splits __init__"
     ).split(),
+    "widgets": "base absence alignment decoding fusion __init__".split(),
 }
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -1,6 +1,7 @@
 """What every stored chapter promises its readers. nbval and papermill check that it still runs."""
 
 import ast
+import csv
 import re
 from pathlib import Path
 
@@ -116,3 +117,13 @@ def test_every_widget_has_a_still_twin(chapter):
         assert WIDGET_VIEW not in data, "a plain ipywidget shows nothing on a static page (or: run `make refresh`)"
         if "mmalign-widget" in still:
             assert re.search(r'<img[^>]* alt="[^"]', still), "the still twin needs a picture with alt text"
+
+
+def test_every_chapter_was_timed_and_nobody_waits_long_for_one():
+    with (ROOT / "book/results/chapters.csv").open(encoding="utf-8") as file:
+        *rows, total = csv.DictReader(file)
+    seconds = {row["chapter"]: int(row["seconds"]) for row in rows}
+    assert list(seconds) == [path.stem for path in CHAPTERS], "run `make times`"
+    assert {name: taken for name, taken in seconds.items() if taken > (90 if name == "07_denoising" else 40)} == {}
+    assert max(int(row["slowest cell (s)"]) for row in rows) <= 40
+    assert abs(int(total["seconds"]) - sum(seconds.values())) <= len(rows)  # each is rounded

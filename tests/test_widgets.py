@@ -8,7 +8,10 @@ import re
 import pytest
 import torch
 
-from mmalign import transport, widgets
+import mmalign
+from mmalign import dynamics, masks, transport, widgets
+from mmalign.neighbours import MLA
+from mmalign.neighbours.senses import fuse
 
 
 def random_cost(l=6, seed=0):
@@ -25,7 +28,35 @@ def lag_sliders(**traits):
     return widgets.LagSliders(torch.eye(12), reach=3, **traits)
 
 
-each_widget = pytest.mark.parametrize("make", [window_sliders, lag_sliders])
+def sweep_sliders(**traits):
+    return widgets.SweepSliders(random_cost(l=8), **{"window": 7, "sweeps": 4, **traits})
+
+
+def decoding_sliders(**traits):
+    """Weights from a plan, and fixed ones that send every step but the last one step later."""
+    visible, victim = torch.randn(2, 6, generator=torch.Generator().manual_seed(2))
+    late = torch.eye(6)[[1, 2, 3, 4, 5, 5]]
+    victims = {"plan": victim, "one step late": victim}
+    return widgets.DecodingSliders(visible, victims, {"plan": random_cost()}, {"one step late": late}, **traits)
+
+
+def missing_sliders(**traits):
+    return widgets.MissingSliders((30, 10, 10), seed=4, **traits)
+
+
+def entropy_sliders(**traits):
+    return widgets.EntropySliders({"acc": [1.5, 0.5, -0.5], "gyro": [-0.5, 1.0, 0.5]}, "abc", **traits)
+
+
+EACH = {  # and where to move it
+    window_sliders: {"window": 3, "mu": 0.7, "tol": 1e-6, "pair": 1},
+    lag_sliders: {"window": 3, "mu": 0.7, "tol": 1e-6, "lag": -1},
+    sweep_sliders: {"window": 3, "mu": 0.7, "sweeps": 9},
+    decoding_sliders: {"window": 3, "mu": 0.7, "step": 2, "case": 0},
+    missing_sliders: {"survival": 0.3, "setting": "B"},
+    entropy_sliders: {"first": 2.5, "second": 0.5, "absent": "gyro"},
+}
+each_widget = pytest.mark.parametrize("make", EACH)
 
 
 def stored(sliders):
@@ -42,16 +73,22 @@ def test_there_is_a_live_view_a_page_and_a_picture(make):
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"} <= set(data)
     assert base64.b64decode(picture.group(2)).startswith(b"\x89PNG")
     assert picture.group(2) == data["image/png"]
-    assert state["kind"] in ("window", "lag")
+    assert f"{state['kind']}_sliders".replace("sweeps", "sweep") == make.__name__
     assert "0x" not in data["text/plain"]
 
 
 @each_widget
 def test_the_stored_state_is_the_live_one(make):
-    sliders = make(window=3, mu=0.7, tol=1e-6)
+    sliders = make(**EACH[make])
     _, state, _ = stored(sliders)
     assert {name: getattr(sliders, name) for name in state} == state
-    assert (state["window"], state["mu"], state["tol"]) == (3, 0.7, 1e-6)
+    assert state.items() >= EACH[make].items()
+
+
+@each_widget
+def test_a_widget_says_where_its_controls_stand(make):
+    for name, value in EACH[make].items():
+        assert f"{name}={value}" in repr(make(**EACH[make])) or name in ("tol", "pair", "lag", "case")
 
 
 @each_widget
@@ -101,6 +138,18 @@ def test_the_balanced_plan_of_a_lag_has_no_mean_displacement_and_the_one_sided_h
         (window_sliders, "pair", 2),
         (lag_sliders, "lag", 4),
         (lag_sliders, "lag", -4),
+        (sweep_sliders, "sweeps", 0),
+        (sweep_sliders, "sweeps", 61),
+        (sweep_sliders, "window", -1),
+        (decoding_sliders, "step", 6),
+        (decoding_sliders, "case", 2),
+        (decoding_sliders, "mu", -1.0),
+        (missing_sliders, "survival", 0.0),
+        (missing_sliders, "survival", 1.01),
+        (missing_sliders, "setting", "C"),
+        (entropy_sliders, "first", -0.1),
+        (entropy_sliders, "second", float("inf")),
+        (entropy_sliders, "absent", "video"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name_and_leaves_the_old_one(make, name, value):
@@ -109,6 +158,85 @@ def test_a_value_that_does_not_fit_is_refused_by_name_and_leaves_the_old_one(mak
     with pytest.raises(ValueError, match=name):
         setattr(sliders, name, value)
     assert getattr(sliders, name) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: widgets.SweepSliders(torch.zeros(2, 3)), "cost"),
+        (lambda: widgets.SweepSliders(torch.zeros(3, 3), most=1), "most"),
+        (lambda: widgets.DecodingSliders([1, 2], {"late": [1, 2]}), "neither"),
+        (lambda: widgets.DecodingSliders([1, 2], {"late": [1, 2]}, weights={"late": torch.eye(3)}), "2 victim steps"),
+        (lambda: widgets.MissingSliders((60, 20)), "three numbers"),
+        (lambda: widgets.MissingSliders((60, 20, 0)), "size of test"),
+        (lambda: widgets.MissingSliders(seed=-1), "seed"),
+        (lambda: widgets.EntropySliders({"acc": [1, 2]}), "two modalities"),
+        (lambda: widgets.EntropySliders({"acc": [1, 2], "gyro": [1, 2, 3]}), "same two or more classes"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_one_line(make, complaint):
+    with pytest.raises(mmalign.errors.InputError, match=complaint) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
+# ---- the numbers are the package's -----------------------------------------------------------------------------
+
+
+def test_after_so_many_sweeps_columns_are_right_and_the_gap_is_that_of_the_trace():
+    sliders = sweep_sliders(mu=0.05)
+    for sweeps in (1, 7, 60):
+        sliders.sweeps = sweeps
+        plan = sliders.plan
+        assert plan.sweeps == sweeps
+        assert plan.gap.item() == sliders.gaps[sweeps - 1]
+        torch.testing.assert_close(plan.mass[0].sum(0), torch.full((8,), 1 / 8, dtype=torch.float64))
+    assert sliders.gaps[59] < sliders.gaps[6] < sliders.gaps[0]
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_what_is_imputed_is_what_the_dynamics_imagine(case):
+    sliders = decoding_sliders(case=case, window=2, mu=0.3, tol=1e-10, max_sweeps=10_000)
+    learner = dynamics.AlignmentDynamics(mmalign.MMAlignConfig(window=2))
+    real, visible = torch.ones(1, 6, dtype=torch.bool), torch.tensor(sliders.visible, dtype=torch.float64)
+    imagined = learner.imagine(masks.to_band(sliders.weights[None], 2), visible[None, :, None], real)
+    torch.testing.assert_close(sliders.imputed, imagined[0, :, 0])
+
+
+def test_fixed_weights_do_not_ask_for_window_or_entropy():
+    sliders = decoding_sliders(case=1)
+    before = sliders.imputed
+    sliders.window, sliders.mu = 0, 5.0
+    assert sliders.imputed.equal(before)
+    torch.testing.assert_close(before[1:5], torch.tensor(sliders.visible[:4], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("setting", "AB")
+@pytest.mark.parametrize("survival", [0.04, 0.29, 0.5, 1.0])
+def test_the_samples_that_lose_their_victim_are_those_of_load(setting, survival):
+    data = mmalign.load("planted", samples=50, survival=survival, setting=setting, seed=4)
+    sliders = missing_sliders(survival=survival, setting=setting)
+    for name, keeps in sliders.keeps().items():
+        assert getattr(data, name).batch.complete.equal(keeps)
+
+
+def test_the_stored_queue_says_who_stays_at_every_survival():
+    sliders = missing_sliders(setting="B")
+    for percent in range(1, 101):
+        sliders.survival = percent / 100
+        for part in sliders.parts:
+            stay = int(sliders.survival * len(part["places"]) + 1e-9)
+            assert [place < stay for place in part["places"]] == sliders.keeps()[part["name"]].tolist()
+
+
+@pytest.mark.parametrize("absent", ["none", "acc", "gyro"])
+def test_the_fusion_is_that_of_mla(absent):
+    model = MLA.from_data(mmalign.load("planted", samples=20, task="classification", survival=1.0, setting="B"))
+    sliders = entropy_sliders(first=2.0, second=0.3, absent=absent)
+    outputs, present = sliders.outputs[None], torch.tensor([[absent != "acc", absent != "gyro"]])
+    torch.testing.assert_close(sliders.weights, model.weigh(outputs, present)[0])
+    torch.testing.assert_close(sliders.fused, model.meaning.read(fuse(outputs, model.weigh(outputs, present)))[0])
+    assert sliders.weights.max() <= 3 / 4 or absent != "none"
 
 
 def test_costs_and_sequences_of_another_shape_are_refused():
@@ -123,3 +251,7 @@ def test_what_is_seen_by_nobody_is_said_in_words():
     assert "a &amp; &lt;b&gt;" in alt
     assert "window 1" in alt
     assert "lags by 2 steps" in stored(lag_sliders(lag=2))[2].group(1)
+    assert "after 4 sweeps" in stored(sweep_sliders())[2].group(1)
+    assert "visible step 1, with weight 1.00" in stored(decoding_sliders(case=1, step=2))[2].group(1)
+    assert "9 of 30 train samples, 0 of 10 valid" in stored(missing_sliders(survival=0.3))[2].group(1)
+    assert "gyro is absent" in stored(entropy_sliders(absent="gyro"))[2].group(1)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from test_browser import CHROMIUM, FAINT, Quiet, devtools, show  # noqa: F401
 
+import mmalign
 from mmalign import transport, widgets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,47 @@ def lag_sliders(**traits):
     return widgets.LagSliders(torch.randn(28, 8, generator=draw), reach=6, **{"lag": 2, "window": 4, **traits})
 
 
-MAKERS = {"window": window_sliders, "lag": lag_sliders}
+def sweep_sliders(**traits):
+    return widgets.SweepSliders(random_cost(8, 2), **{"sweeps": 4, "mu": 0.1, "window": 5, **traits})
+
+
+def decoding_sliders(**traits):
+    """Weights from a plan, then fixed ones."""
+    visible, victim = torch.randn(2, 12, generator=torch.Generator().manual_seed(3))
+    fixed = torch.rand(12, 12, generator=torch.Generator().manual_seed(4)).tril(2).triu(-2)
+    victims, costs = {"plan": victim, "fixed": victim}, {"plan": random_cost(12, 3)}
+    return widgets.DecodingSliders(visible, victims, costs, {"fixed": fixed}, **{"step": 4, **traits})
+
+
+def missing_sliders(**traits):
+    return widgets.MissingSliders((30, 10, 10), seed=4, **traits)
+
+
+def entropy_sliders(**traits):
+    logits = {"acc": [1.5, 0.5, -0.5], "gyro": [-0.5, 1.0, 0.5]}
+    return widgets.EntropySliders(logits, ["row", "lift", "swing"], **traits)
+
+
+MAKERS = {
+    "window": window_sliders,
+    "lag": lag_sliders,
+    "sweeps": sweep_sliders,
+    "decoding": decoding_sliders,
+    "missing": missing_sliders,
+    "entropy": entropy_sliders,
+}
+PANELS = {"window": 1, "lag": 2, "sweeps": 2, "decoding": 2, "missing": 1, "entropy": 2}
+MOVED = [
+    *[
+        ("window", "window"),
+        ("window", "mu"),
+        ("lag", "lag"),
+        ("lag", "window"),
+        ("sweeps", "sweeps"),
+        ("sweeps", "mu"),
+    ],
+    *[("decoding", "step"), ("decoding", "mu"), ("missing", "survival"), ("entropy", "first"), ("entropy", "second")],
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +87,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("widgets")
     ignore = lambda *_, **__: None  # noqa: E731
     extension.add_widgets(SimpleNamespace(outdir=folder, add_js_file=ignore, add_css_file=ignore))
-    (folder / "alignment.mjs").write_bytes((widgets.STATIC / "alignment.js").read_bytes())
+    (folder / "pictures.mjs").write_text(widgets.MODULE, encoding="utf-8")
     for name, make in MAKERS.items():
         (folder / f"{name}.html").write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -79,7 +120,7 @@ def shown(show, folder, served):  # noqa: F811
 
     def shown(kind, way="http", **options):
         tab = show(f"{served if way == 'http' else folder.as_uri()}/{kind}.html", **options)
-        assert tab.run("document.querySelectorAll('.mmalign-alignment canvas').length") == {"window": 1, "lag": 2}[kind]
+        assert tab.run("document.querySelectorAll('.mmalign-alignment :is(canvas, svg)').length") == PANELS[kind]
         return tab
 
     return shown
@@ -88,11 +129,16 @@ def shown(show, folder, served):  # noqa: F811
 def read_outs(tab):
     """One dictionary a panel, in full precision."""
     return tab.run("""[...document.querySelectorAll('figure')].map(figure => Object.fromEntries(
-        [...figure.querySelectorAll('data')].map(e => [e.dataset.name, Number(e.value)])))""")
+        [...figure.querySelectorAll('data')].map(({dataset, value}) =>
+            [dataset.name, isNaN(value) ? value : Number(value)])))""")
+
+
+def all_read_outs(tab):
+    return {name: value for facts in read_outs(tab) for name, value in facts.items()}
 
 
 def pictures(tab):
-    return tab.run("[...document.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())")
+    return tab.run("[...document.querySelectorAll('canvas, svg')].map(e => e.toDataURL?.() ?? e.outerHTML)")
 
 
 def press(tab, name, key, times=1):
@@ -130,14 +176,14 @@ def test_the_solver_of_the_page_is_that_of_the_package(shown, served, l, tol):
     cost = random_cost(l, seed=l).mul(1e4).round().div(1e4)
     for window, mu in itertools.product([0, 1, 4, 25], [1e-3, 0.05, 0.2, 10.0]):
         asked = json.dumps([cost.tolist(), window, mu, tol, 400])
-        page = tab.run(f"import('{served}/alignment.mjs').then(page => page.solve(...{asked}))")
+        page = tab.run(f"import('{served}/pictures.mjs').then(page => page.solve(...{asked}))")
         ours = transport.sinkhorn(cost[None], window=window, mu=mu, tol=tol)
         mass, place = torch.tensor(page["plan"], dtype=torch.float64), torch.arange(l)
         torch.testing.assert_close(mass, ours.mass[0], rtol=0, atol=1e-9)
         assert (mass[(place[:, None] - place).abs() > window] == 0).all()
         assert page["cost"] == pytest.approx(ours.cost.item(), abs=1e-9)
         assert page["gap"] == pytest.approx(ours.gap.item(), abs=1e-9)
-        assert page["sweeps"] == ours.sweeps
+        assert page["sweeps"] == len(page["gaps"]) == ours.sweeps
 
 
 def test_the_read_outs_are_those_of_the_package_wherever_the_sliders_stand(shown):
@@ -164,11 +210,107 @@ def test_both_plans_of_a_lag_are_those_of_the_package(shown):
         assert [facts["mean displacement"] for facts in read_outs(tab)] == pytest.approx(moved, abs=1e-9)
 
 
+def test_after_every_sweep_the_page_has_the_plan_and_the_gap_of_the_package(shown):
+    tab, sliders = shown("sweeps"), sweep_sliders()
+    for mu_place, sweep_place in [(0.5, 0.0), (0.5, 0.3), (0.9, 0.1), (0.15, 1.0)]:
+        drag(tab, "mu", mu_place)
+        drag(tab, "sweeps", sweep_place)
+        sliders.mu, sliders.sweeps = value_of(tab, "mu"), int(value_of(tab, "sweeps"))
+        plan, facts = sliders.plan, all_read_outs(tab)
+        off = lambda sides: (8 * sides - 1).abs().max().item()  # noqa: E731
+        assert facts["rows off by"] == pytest.approx(off(plan.mass[0].sum(1)), abs=1e-9)
+        assert facts["columns off by"] == pytest.approx(off(plan.mass[0].sum(0)), abs=1e-9)
+        assert facts["cost"] == pytest.approx(plan.cost.item(), abs=1e-9)
+        assert facts["marginal gap"] == pytest.approx(plan.gap.item(), abs=1e-9)
+        first = next((sweep for sweep, gap in enumerate(sliders.gaps, 1) if gap <= sliders.tol), "more than 60")
+        assert facts["sweeps to tolerance"] == first
+
+
+def test_a_smaller_entropy_needs_more_sweeps(shown):
+    tab = shown("sweeps")
+    needed = []
+    for place in (0.9, 0.6, 0.05):
+        drag(tab, "mu", place)
+        needed.append(all_read_outs(tab)["sweeps to tolerance"])
+    assert needed[0] < needed[1] <= 60
+    assert needed[2] == "more than 60"
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_an_imputed_step_is_mixed_as_in_the_package(shown, case):
+    tab, sliders = shown("decoding"), decoding_sliders(case=case)
+    if case:
+        press(tab, "case", "ArrowDown")
+    for place in (0.0, 0.4, 1.0):
+        drag(tab, "step", place)
+        if not case:
+            drag(tab, "mu", 0.3 + place / 2)
+            sliders.mu = value_of(tab, "mu")
+        sliders.step = int(value_of(tab, "step"))
+        imputed, true = sliders.imputed[sliders.step].item(), sliders.cases[case]["victim"][sliders.step]
+        into, facts = sliders.weights[:, sliders.step], all_read_outs(tab)
+        assert facts["imputed value"] == pytest.approx(imputed, abs=1e-9)
+        assert facts["true value"] == true
+        assert facts["error"] == pytest.approx(imputed - true, abs=1e-9)
+        assert facts["sum of the weights"] == pytest.approx(into.sum().item(), abs=1e-9)
+        assert facts["heaviest step"] == into.argmax().item()
+        assert facts["its weight"] == pytest.approx(into.max().item(), abs=1e-9)
+
+
+def test_window_and_entropy_hide_where_weights_are_fixed(shown):
+    tab = shown("decoding")
+    seen = "['window', 'mu', 'step'].map(name => document.querySelector(`[name=${name}]`).checkVisibility())"
+    assert tab.run(seen) == [True, True, True]
+    press(tab, "case", "ArrowDown")
+    assert tab.run(seen) == [False, False, True]
+
+
+@pytest.mark.parametrize("setting", "AB")
+def test_the_boxes_of_the_page_are_the_samples_of_load(shown, setting):
+    tab = shown("missing")
+    if setting == "B":
+        press(tab, "setting", "ArrowDown")
+    for place in (0.06, 0.28, 0.5, 1.0):
+        drag(tab, "survival", place)
+        survival = value_of(tab, "survival")
+        data = mmalign.load("planted", samples=50, survival=survival, setting=setting, seed=4)
+        facts, there = all_read_outs(tab), []
+        for name in ("train", "valid", "test"):
+            complete = getattr(data, name).batch.complete
+            there += complete.tolist()
+            assert facts[f"{name}: complete"] == complete.sum()
+            assert facts[f"{name}: victim gone"] == (~complete).sum()
+        boxes = tab.run("[...document.querySelectorAll('svg .kept, svg .gone')].map(e => e.matches('.kept'))")
+        assert boxes == there
+    assert tab.run("document.querySelector('.mmalign-warning').textContent") == ""
+    press(tab, "survival", "Home")
+    assert "no training sample" in tab.run("document.querySelector('.mmalign-warning').textContent")
+
+
+def test_the_weights_of_the_page_are_those_of_mla(shown):
+    tab, sliders = shown("entropy"), entropy_sliders()
+    for absent in ("none", "acc", "gyro"):
+        for place in (0.0, 0.5, 1.0):
+            drag(tab, "first", place)
+            drag(tab, "second", 0.7 - place / 2)
+            sliders.first, sliders.second = value_of(tab, "first"), value_of(tab, "second")
+            facts = all_read_outs(tab)
+            for m, name in enumerate(("acc", "gyro")):
+                assert facts[f"entropy of {name} (nats)"] == pytest.approx(sliders.entropies[m].item(), abs=1e-12)
+                assert facts[f"weight of {name}"] == pytest.approx(sliders.weights[m].item(), abs=1e-12)
+            answer = sliders.fused.argmax().item()
+            assert facts["fused answer"] == sliders.classes[answer]
+            assert facts["its probability"] == pytest.approx(sliders.fused.softmax(0)[answer].item(), abs=1e-12)
+        if absent != "gyro":
+            press(tab, "absent", "ArrowDown")
+            sliders.absent = {"none": "acc", "acc": "gyro"}[absent]
+
+
 # ---- the hands -------------------------------------------------------------------------------------------------
 
 
 @each_way
-@pytest.mark.parametrize(("kind", "name"), [("window", "window"), ("window", "mu"), ("lag", "lag"), ("lag", "window")])
+@pytest.mark.parametrize(("kind", "name"), MOVED)
 def test_a_slider_moves_by_mouse_and_by_keyboard(shown, way, kind, name):
     tab = shown(kind, way)
     for move, *how in [(drag, 0.8), (press, "ArrowLeft", 3), (press, "Home")]:
@@ -215,15 +357,26 @@ def test_every_control_has_a_label_and_shows_where_the_keyboard_is(shown, kind):
         assert tab.run("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
 
 
+TOLD = {  # which slider goes to its least, what it says then, and what is said of the picture
+    "window": ("window", "0 steps", "up to 0 steps"),
+    "lag": ("window", "0 steps", "up to 0 steps"),
+    "sweeps": ("sweeps", "1 sweeps", "after 1 sweep:"),
+    "decoding": ("step", "0", "at step 0 imputed"),
+    "missing": ("survival", "0.01", "0 of 30 train samples"),
+    "entropy": ("first", "0", "acc 0.3333, 0.3333, 0.3333"),
+}
+
+
 @each_kind
 def test_a_screen_reader_is_told_of_every_change(shown, kind):
-    tab = shown(kind)
+    tab, (name, told, seen) = shown(kind), TOLD[kind]
     spoken = "[...document.querySelectorAll('[role=status][aria-live=polite]')].map(e => e.textContent)"
     before = tab.run(spoken)
-    press(tab, "window", "Home")
+    press(tab, name, "Home")
     assert all(now != then for now, then in zip(tab.run(spoken), before, strict=True))
-    assert tab.run("document.querySelector('[name=window]').getAttribute('aria-valuetext')") == "0 steps"
-    assert "up to 0 steps" in tab.run("document.querySelector('canvas').getAttribute('aria-label')")
+    assert tab.run(f"document.querySelector('[name={name}]').getAttribute('aria-valuetext')") == told
+    labels = tab.run("[...document.querySelectorAll('canvas, svg')].map(e => e.getAttribute('aria-label'))")
+    assert seen in " ".join(labels)
 
 
 @each_kind
@@ -236,7 +389,7 @@ def test_its_words_can_be_read_in_the_light_and_in_the_dark(shown, kind, scheme)
 def test_it_fits_a_phone(shown, kind):
     tab = shown(kind, width=390)
     assert tab.run("document.documentElement.scrollWidth") <= 390
-    assert min(tab.run("[...document.querySelectorAll('canvas')].map(e => e.getBoundingClientRect().width)")) > 250
+    assert min(tab.run("[...document.querySelectorAll('canvas, svg')].map(e => e.getBoundingClientRect().width)")) > 250
 
 
 @each_kind
@@ -244,4 +397,4 @@ def test_on_paper_the_picture_and_the_numbers_stay_and_the_handles_go(shown, kin
     tab = shown(kind)
     tab.ask("Emulation.setEmulatedMedia", media="print")
     assert tab.run("[...document.querySelectorAll('input')].every(e => getComputedStyle(e).display === 'none')")
-    assert tab.run("[...document.querySelectorAll('canvas, data, output')].every(e => e.checkVisibility())")
+    assert tab.run("[...document.querySelectorAll('canvas, svg, data, output')].every(e => e.checkVisibility())")

@@ -1,8 +1,8 @@
 """The book's own Sphinx extension: everything a page needs lies beside it, so that it reads offline.
 
 * MathJax is copied from the installed `sphinx-mathjax-offline`, without the parts that no page uses.
-* The widgets in `mmalign/static/*.js` (ES modules, as anywidget wants them) become one classic script: a
-  browser refuses to load a module into a page that was opened as a file.
+* The parts in `mmalign/static/*.js`, joined in the order of their names, are one ES module, as anywidget wants it.
+  It becomes a classic script: a browser refuses to load a module into a page that was opened as a file.
 """
 
 import re
@@ -56,13 +56,14 @@ def mend_references(app, page, template, context, doctree):
 def add_widgets(app):
     spec = find_spec("mmalign")  # finds the package without importing it
     static = Path(spec.origin).parent / "static" if spec and spec.origin else None
-    modules = sorted(static.glob("*.js")) if static else []
-    if not modules:
+    parts = sorted(static.glob("*.js")) if static else []
+    if not parts:
         return
+    widget = as_classic("\n".join(path.read_text(encoding="utf-8") for path in parts))
     target = Path(app.outdir, "_static")
     target.mkdir(parents=True, exist_ok=True)
     host = Path(__file__).with_name("widget_host.js").read_text(encoding="utf-8")
-    script = "\n".join(["(() => {", '"use strict";', "const widgets = {};", *map(as_classic, modules), host, "})();"])
+    script = "\n".join(["(() => {", '"use strict";', widget, host, "})();"])
     (target / "mmalign-widgets.js").write_text(script + "\n", encoding="utf-8")
     app.add_js_file("mmalign-widgets.js", loading_method="defer")
     styles = "\n".join(path.read_text(encoding="utf-8") for path in sorted(static.glob("*.css")))
@@ -71,17 +72,16 @@ def add_widgets(app):
         app.add_css_file("mmalign-widgets.css")
 
 
-def as_classic(module: Path) -> str:
-    """One ES module as a function body that returns its default export.
+def as_classic(source: str) -> str:
+    """An ES module as the constant `widget`, what its function body returns: its default export.
 
-    The modules stand alone (no `import`) and export in two ways only: `export default ...` and `export`
+    The module stands alone (no `import`) and exports in two ways only: `export default ...` and `export`
     before a declaration. Anything else stops the build.
     """
-    source = module.read_text(encoding="utf-8")
     source = re.sub(r"^export default ", "const exported = ", source, flags=re.MULTILINE)
     source = re.sub(r"^export (?=(async )?function|const|let|class)", "", source, flags=re.MULTILINE)
     stray = re.search(r"^(import|export)\b.*", source, flags=re.MULTILINE)
     if stray or "const exported = " not in source:
         found = stray.group() if stray else "no default export"
-        raise ValueError(f"{module.name} must stand alone with an `export default`, found: {found}")
-    return f'widgets["{module.stem}"] = (() => {{\n{source}\nreturn exported;\n}})();'
+        raise ValueError(f"the parts in mmalign/static must stand alone with an `export default`, found: {found}")
+    return f"const widget = (() => {{\n{source}\nreturn exported;\n}})();"

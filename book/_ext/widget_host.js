@@ -25,14 +25,13 @@ function standInModel(state) {
 
 // Each placeholder holds a picture. It gives way to the widget only once the widget has drawn itself.
 for (const place of document.querySelectorAll("div.mmalign-widget[data-widget]")) {
-  const name = place.dataset.widget;
   const el = document.createElement("div");
   try {
     const model = standInModel(JSON.parse(place.dataset.state));
-    Promise.resolve(widgets[name].render({ model, el }))
+    Promise.resolve(widget.render({ model, el }))
       .then(() => place.replaceChildren(el))
-      .catch((error) => console.error(`widget ${name}:`, error));
+      .catch((error) => console.error("widget:", error));
   } catch (error) {
-    console.error(`widget ${name}:`, error);
+    console.error("widget:", error);
   }
 }

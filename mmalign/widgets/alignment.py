@@ -1,93 +1,20 @@
-"""The sliders of the book: anywidget classes over `static/alignment.js`, each with a still twin for paper and print.
+"""Sliders over transport plans: window and entropy, a constant lag, one sweep after the other."""
 
-The JavaScript holds the solver, so that a page without Python moves as well; its numbers are those of
-`mmalign.transport` in float64. Live, a slider's value is a trait: read it, set it, observe it.
-"""
-
-import html
-import io
-import json
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import anywidget
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 import traitlets
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import plots, transport
-from .errors import ABOVE_0, InputError, check, whole
-
-STATIC = Path(__file__).with_name("static")
-DIGITS = 4  # of a stored cost: what the sliders show is small to store, and exactly what Python computes with
+from .. import plots, transport
+from ..errors import InputError, check, whole
+from .base import PlanSliders, doubles, rounded, square, within
 
 
-class _Sliders(anywidget.AnyWidget):
-    """What both widgets share. Subclasses name their traits in `shown` and say what they show in `plans`."""
-
-    _esm = STATIC / "alignment.js"
-    _css = STATIC / "alignment.css"
-    shown: tuple[str, ...] = ()
-
-    kind = traitlets.Unicode().tag(sync=True)
-    window = traitlets.Int(2).tag(sync=True)
-    mu = traitlets.Float(0.2).tag(sync=True)
-    tol = traitlets.Float(1e-3).tag(sync=True)
-    max_sweeps = traitlets.Int(400).tag(sync=True)
-
-    @traitlets.validate("window")
-    def _check_window(self, proposal: dict) -> int:
-        check("window", proposal["value"], whole(0))
-        return proposal["value"]
-
-    @traitlets.validate("mu")
-    def _check_mu(self, proposal: dict) -> float:
-        check("mu", proposal["value"], ABOVE_0)
-        return proposal["value"]
-
-    def plans(self) -> dict[str, Tensor]:
-        """Title -> (l, l) plan, at the present state."""
-        raise NotImplementedError
-
-    def describe(self) -> str:
-        """One sentence for whoever cannot see the picture."""
-        raise NotImplementedError
-
-    def solve(self, cost: Tensor) -> transport.TransportPlan:
-        """What the sliders show, computed in Python: cost (l, l), float64."""
-        return transport.sinkhorn(cost[None], window=self.window, mu=self.mu, tol=self.tol, max_sweeps=self.max_sweeps)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(window={self.window}, mu={self.mu:.4g})"
-
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
-        """Live view, page and picture; a front end takes the best that it can show."""
-        data, about = super()._repr_mimebundle_(**options)
-        picture, words = self._picture(), html.escape(self.describe())
-        state = {name: getattr(self, name) for name in ("kind", "window", "mu", "tol", "max_sweeps", *self.shown)}
-        still = (
-            f'<div class="mmalign-widget" data-widget="alignment" '
-            f'data-state="{html.escape(json.dumps(state, separators=(",", ":")))}">'
-            f'<img alt="{words}" src="data:image/png;base64,{picture}"></div>'
-        )
-        return {**data, "text/plain": repr(self), "text/html": still, "image/png": picture}, about
-
-    def _picture(self) -> str:
-        """The still twin, a PNG in base64."""
-        plans, memory = self.plans(), io.BytesIO()
-        figure, places = plt.subplots(1, len(plans), figsize=(4.2 * len(plans), 3.4), squeeze=False)
-        for ax, (title, plan) in zip(places[0], plans.items(), strict=True):
-            plots.show_matrix(plan, ax, title=title, window=self.window, high=1 / len(plan))
-        figure.tight_layout()
-        figure.savefig(memory, format="png", dpi=80, facecolor="white", transparent=False, metadata={"Software": None})
-        plt.close(figure)
-        return b64encode(memory.getvalue()).decode()
-
-
-class WindowSliders(_Sliders):
+class WindowSliders(PlanSliders):
     """Sliders for W and mu over one or more pairs of sequences.
 
     Args:
@@ -102,8 +29,9 @@ class WindowSliders(_Sliders):
     [0.08, 0.92, 0.0, 0.0]
     """
 
-    shown = ("pair", "pairs")
+    shown = (*PlanSliders.shown, "pair", "pairs")
 
+    kind = traitlets.Unicode("window").tag(sync=True)
     pairs = traitlets.List().tag(sync=True)
     pair = traitlets.Int(0).tag(sync=True)
 
@@ -112,23 +40,19 @@ class WindowSliders(_Sliders):
     ) -> None:
         pairs = []
         for name, cost in costs.items():
-            if cost.dim() != 2 or cost.shape[0] != cost.shape[1]:
-                raise InputError(f"the cost of {name!r} must have shape (l, l), found {tuple(cost.shape)}")
             match = (matches or {}).get(name)
             match = None if match is None else torch.as_tensor(match).tolist()
-            pairs.append({"name": name, "cost": _rounded(cost), "match": match})
-        super().__init__(kind="window", pairs=pairs, **traits)
+            pairs.append({"name": name, "cost": square(f"the cost of {name!r}", cost), "match": match})
+        super().__init__(pairs=pairs, **traits)
 
     @traitlets.validate("pair")
     def _check_pair(self, proposal: dict) -> int:
-        if not 0 <= proposal["value"] < len(self.pairs):
-            raise InputError(f"pair must lie in 0..{len(self.pairs) - 1}, found {proposal['value']}")
-        return proposal["value"]
+        return within(proposal, 0, len(self.pairs) - 1)
 
     @property
     def cost(self) -> Tensor:
         """(l, l) float64: the cost that the sliders work on."""
-        return torch.tensor(self.pairs[self.pair]["cost"], dtype=torch.float64)
+        return doubles(self.pairs[self.pair]["cost"])
 
     @property
     def plan(self) -> transport.TransportPlan:
@@ -146,7 +70,7 @@ class WindowSliders(_Sliders):
         )
 
 
-class LagSliders(_Sliders):
+class LagSliders(PlanSliders):
     """Sliders for a constant lag, answered by a balanced plan and by one that is right in its rows only.
 
     The visible sequence is the middle of `sequence`; the victim is the same sequence `lag` steps later.
@@ -161,8 +85,9 @@ class LagSliders(_Sliders):
     {'balanced plan': 0.0, 'one-sided plan': 0.67}
     """
 
-    shown = ("lag", "reach", "cost")
+    shown = (*PlanSliders.shown, "lag", "reach", "cost")
 
+    kind = traitlets.Unicode("lag").tag(sync=True)
     cost = traitlets.List().tag(sync=True)  # (l, l + 2 * reach), the visible steps against the whole sequence
     reach = traitlets.Int().tag(sync=True)
     lag = traitlets.Int(0).tag(sync=True)
@@ -175,18 +100,16 @@ class LagSliders(_Sliders):
             )
         sequence = F.normalize(sequence.double(), dim=1)
         cost = 1 - sequence[reach : len(sequence) - reach] @ sequence.T
-        super().__init__(kind="lag", cost=_rounded(cost), reach=reach, **traits)
+        super().__init__(cost=rounded(cost), reach=reach, **traits)
 
     @traitlets.validate("lag")
     def _check_lag(self, proposal: dict) -> int:
-        if abs(proposal["value"]) > self.reach:
-            raise InputError(f"lag must lie in {-self.reach}..{self.reach}, found {proposal['value']}")
-        return proposal["value"]
+        return within(proposal, -self.reach, self.reach)
 
     @property
     def lagged_cost(self) -> Tensor:
         """(l, l) float64: step i of the sequence against step j of its copy that is `lag` steps late."""
-        cost = torch.tensor(self.cost, dtype=torch.float64)
+        cost = doubles(self.cost)
         return cost[:, self.reach - self.lag :][:, : len(cost)]
 
     def plans(self) -> dict[str, Tensor]:
@@ -198,6 +121,74 @@ class LagSliders(_Sliders):
         return (
             f"Two alignment matrices of a sequence and its copy that lags by {self.lag} steps, window {self.window}, "
             f"entropy {self.mu:.4g}. Mean displacement: {places}."
+        )
+
+
+class SweepSliders(PlanSliders):
+    """Sliders for the sweeps of Sinkhorn's algorithm: the plan after so many, and the gap after each.
+
+    Args:
+        cost: (l, l), kept to 4 decimals.
+        most: the largest number of sweeps.
+        traits: where the sliders stand at first: sweeps, mu, window; `tol` is a line to compare with, not a stop.
+
+    >>> sliders = SweepSliders(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), mu=0.2, window=1, sweeps=3)
+    >>> [round(gap, 3) for gap in sliders.gaps[:3]]
+    [0.322, 0.18, 0.116]
+    >>> sliders.plan.mass[0].sum(0)  # columns are right after every sweep
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+
+    shown = (*PlanSliders.shown, "sweeps", "most", "cost")
+    named = ("sweeps", *PlanSliders.named)
+
+    kind = traitlets.Unicode("sweeps").tag(sync=True)
+    cost = traitlets.List().tag(sync=True)  # (l, l)
+    most = traitlets.Int(60).tag(sync=True)
+    sweeps = traitlets.Int(1).tag(sync=True)
+
+    def __init__(self, cost: Tensor, most: int = 60, **traits: object) -> None:
+        check("most", most, whole(2))
+        super().__init__(cost=square("the cost", cost), most=most, **traits)
+
+    @traitlets.validate("sweeps")
+    def _check_sweeps(self, proposal: dict) -> int:
+        return within(proposal, 1, self.most)
+
+    def after(self, sweeps: int) -> transport.TransportPlan:
+        """The plan after exactly so many sweeps."""
+        cost = doubles(self.cost)[None]
+        return transport.sinkhorn(cost, window=self.window, mu=self.mu, tol=0, max_sweeps=sweeps)
+
+    @property
+    def plan(self) -> transport.TransportPlan:
+        """What the sliders show, computed in Python."""
+        return self.after(self.sweeps)
+
+    @property
+    def gaps(self) -> list[float]:
+        """The marginal gap after sweep 1, 2, ..., `most`."""
+        return [self.after(sweeps).gap.item() for sweeps in range(1, self.most + 1)]
+
+    def plans(self) -> dict[str, Tensor]:
+        return {f"after {self.sweeps} sweeps": self.plan.mass[0]}
+
+    def draw(self) -> Figure:
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+        for title, plan in self.plans().items():
+            plots.show_matrix(plan, left, title=title, window=self.window, high=1 / len(plan))
+        gaps = {"gap": self.gaps}
+        plots.show_curves(gaps, right, x=range(1, self.most + 1), xlabel="sweeps", ylabel="gap", mark=self.sweeps)
+        right.axhline(self.tol, color=plots.COLOURS[2], linestyle="--", label=f"tolerance {self.tol:g}")
+        right.set(yscale="log", ylim=(1e-6, 10))
+        right.legend()
+        return figure
+
+    def describe(self) -> str:
+        return (
+            f"Alignment matrix after {self.sweeps} sweeps with window {self.window} and entropy {self.mu:.4g}, "
+            f"marginal gap {self.plan.gap.item():.2g}; beside it the gap after each of {self.most} sweeps, "
+            f"which ends at {self.gaps[-1]:.2g}."
         )
 
 
@@ -216,7 +207,3 @@ def displacement(plan: Tensor) -> float:
     """The mean of j - i over the mass of a plan (l, l), in steps; 0 for every balanced plan."""
     place = torch.arange(len(plan), dtype=plan.dtype)
     return (plan * (place - place[:, None])).sum().item()
-
-
-def _rounded(cost: Tensor) -> list[list[float]]:
-    return [[round(value, DIGITS) for value in row] for row in cost.double().tolist()]
