@@ -10,6 +10,7 @@ everything it was made from.
 """
 
 import argparse
+import csv
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 COPIES = {"run": ROOT / "_build/src/notebooks", "small": ROOT / "_build/small"}
 SECONDS = ROOT / "book/results/chapters.csv"
+TIMED = ["chapter", "seconds", "slowest cell (s)"]
 
 KERNEL = {"kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"], "store_widget_state": False}
 KERNEL_ENVIRONMENT = {
@@ -97,17 +99,21 @@ def execute_copy(chapter: Path, copy: Path, parameters: dict) -> list[float]:
 
 
 def time_all(chapters: list[Path]) -> int:
-    """Run the chapters one after the other and store the seconds of each, start of the kernel included."""
-    table = ["chapter,seconds,slowest cell (s)"]
-    total = 0.0
+    """Run chapters one after the other and store the seconds of each, start of the kernel included."""
+    with SECONDS.open(encoding="utf-8") as file:
+        told = {row["chapter"]: row for row in csv.DictReader(file)}
     with tempfile.TemporaryDirectory() as folder:
         for chapter in tqdm(chapters, unit="chapter"):
             started = time.monotonic()
             cells = execute_copy(chapter, Path(folder, chapter.name), {})
             seconds = time.monotonic() - started
-            total += seconds
-            table.append(f"{chapter.stem},{seconds:.0f},{max(cells):.0f}")
-    SECONDS.write_text("\n".join([*table, f"all,{total:.0f},"]) + "\n", encoding="utf-8")
+            told[chapter.stem] = dict(zip(TIMED, [chapter.stem, f"{seconds:.0f}", f"{max(cells):.0f}"], strict=True))
+    rows = [told[path.stem] for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.stem in told]
+    total = {"chapter": "all", "seconds": sum(int(row["seconds"]) for row in rows)}
+    with SECONDS.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, TIMED, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, total])
     return 0
 
 
