@@ -188,7 +188,7 @@ class SweepSliders(PlanSliders):
         return (
             f"Alignment matrix after {self.sweeps} sweeps with window {self.window} and entropy {self.mu:.4g}, "
             f"marginal gap {self.plan.gap.item():.2g}; beside it the gap after each of {self.most} sweeps, "
-            f"which ends at {self.gaps[-1]:.2g}."
+            f"which ends at {self.after(self.most).gap.item():.2g}."
         )
 
 
