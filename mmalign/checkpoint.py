@@ -4,6 +4,7 @@ Everything that the next epoch depends on is in it, the states of the random num
 that was interrupted ends with the same bits as one that was not. Nothing in the file is run.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .config import TrainConfig
+from .data import Splits
 from .errors import InputError
 from .files import write_whole
 from .system import System
@@ -20,8 +23,18 @@ from .system import System
 Optimisers = Mapping[str, torch.optim.Optimizer]
 
 
+def about(system: System, config: TrainConfig, data: Splits) -> list[str]:
+    """What a state belongs to: the system, how it is trained, and every sample as the system is shown it."""
+    shown = hashlib.sha256(data.source.digest.encode())
+    for samples in (data.train.samples, data.valid.samples):
+        for values in (samples.ids, samples.present, samples.labels):
+            shown.update(values.numpy().tobytes())
+    return [type(system).__name__, repr(system.spec), repr(system.config), repr(config), shown.hexdigest()]
+
+
 def write(
     path: str | Path,
+    about: list[str],
     system: System,
     optimisers: Optimisers,
     order: torch.Generator,
@@ -32,6 +45,7 @@ def write(
 
     Args:
         path: the file.
+        about: what the state belongs to.
         system: what is being trained.
         optimisers: one for each of its groups.
         order: draws the order of the samples.
@@ -47,23 +61,24 @@ def write(
         for place, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{group}/{place}/{key}": value for key, value in state.items() if value is not None}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_whole(path, save(tensors, {"mmalign": json.dumps({"about": _about(system), "progress": progress})}))
+    write_whole(path, save(tensors, {"mmalign": json.dumps({"about": about, "progress": progress})}))
 
 
 def read(
-    path: str | Path, system: System, optimisers: Optimisers, order: torch.Generator
+    path: str | Path, about: list[str], system: System, optimisers: Optimisers, order: torch.Generator
 ) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Put everything back as it was; returns `best` and `progress`.
 
     Raises:
-        ValueError: not such a file, or one of another system.
+        ValueError: not such a file, or not `about` the same.
     """
     try:
         with safe_open(str(path), "pt") as file:
             told = json.loads((file.metadata() or {})["mmalign"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        if told["about"] != _about(system):
-            raise InputError(f"{path} is the state of {told['about'][0]} with other settings; remove it to start again")
+        if told["about"] != about:
+            found = f"the state of {told['about'][0]} with other settings, other samples or another seed"
+            raise InputError(f"{path} is {found}; remove it to start again")
         system.load_state_dict(_under("system/", tensors))
         gradients = _under("gradient/", tensors)
         for name, one in system.named_parameters():
@@ -82,10 +97,6 @@ def read(
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is not the state of a training: {line}; remove it to start again") from None
     return _under("best/", tensors), told["progress"]
-
-
-def _about(system: System) -> list[str]:
-    return [type(system).__name__, repr(system.spec), repr(system.config)]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import InputError, check, whole
+from .errors import InputError, check, one_of, whole
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -101,7 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         if verb == "import":
             one.add_argument("path", metavar="PATH", help="a folder or a file of a form that mmalign data info names")
         one.add_argument("--data-dir", metavar="DIR")
-        one.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair, help="check only these")
+        if verb == "check":
+            one.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair, help="check only these")
+            one.add_argument(
+                "--set", metavar="data.FIELD=VALUE", type=_assignment, action="append", default=[],
+                help="an option of the data set",
+            )  # fmt: skip
         one.set_defaults(command=command)
 
     bench = commands.add_parser("bench", help="time the transport solver, or an epoch of every system")
@@ -163,8 +168,8 @@ def _run(arguments: argparse.Namespace) -> None:
             changes[section][name] = getattr(arguments, name)
     plain = ("system", "dataset", "pair", "survival", "setting", "seed", "labelled", "device", "threads")
     experiment = experiments.Experiment(**{name: getattr(arguments, name) for name in plain}, **changes)
-    if arguments.out:
-        _check_folder(Path(arguments.out))
+    if arguments.out is not None:
+        _check_folder(arguments.out)
     elif arguments.resume:
         raise InputError("--resume goes with --out DIR, where the state of the run was left")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
@@ -188,6 +193,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _sweep(arguments: argparse.Namespace) -> int:
     from . import sweep
 
+    _check_folder(arguments.out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
     names = ("grid", "out", "data_dir", "workers", "scheduler", "retry")
     tally = sweep.sweep(**{name: getattr(arguments, name) for name in names})
@@ -208,8 +214,11 @@ def _table(arguments: argparse.Namespace) -> None:
     print(getattr(tables, arguments.format)(table), end="")
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(name: str) -> None:
     """Say before the training, not after it, that nothing can be written there."""
+    if not name:
+        raise InputError("--out must name a folder, found nothing")
+    folder = Path(name)
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"--out {folder} cannot be written: {there} is not a folder open to you")
@@ -289,7 +298,11 @@ def _data_check(arguments: argparse.Namespace) -> None:
 
     folder = folder_of(arguments.name, arguments.data_dir)
     entry = DATASETS[arguments.name]
-    source = read(arguments.name, arguments.pair or entry.to_check(folder, entry.pair), arguments.data_dir)
+    for section, *_ in arguments.set:
+        one_of("section of --set here", section, ("data",))
+    options = {name: value for _, name, value in arguments.set}
+    pair = arguments.pair or entry.to_check(folder, entry.pair)
+    source = read(arguments.name, pair, arguments.data_dir, **options)
     _print_facts(arguments.name, {"about": source.about, **source.describe()})
 
 

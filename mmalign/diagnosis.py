@@ -7,7 +7,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .baselines import Double, Single
-from .config import TrainConfig
+from .config import TrainConfig, settings
 from .data import Source, Split, Splits, make_splits
 from .errors import InputError
 from .plus import MMAlignPlus
@@ -98,7 +98,7 @@ def diagnose(
     for fold, name in tqdm(todo, desc="diagnose", unit="training", disable=None if progress is None else not progress):
         kind = MEASURED[name]
         part = make_splits(pool, data.spec.modalities, 1.0, "B" if kind.needs_every_victim else "A", fold)
-        system = kind.from_data(part, kind.config_type(**model), seed=train.seed)
+        system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
         fit(system, part, train, progress=False)
         scores[name].append(evaluate(system, part.test)[metric])
     known = {name: tuple(values) for name, values in scores.items()}

@@ -61,7 +61,8 @@ def splits(experiment: Experiment, source: Source) -> Splits:
     data = make_splits(source, pair, *asked)
     if kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
         data = make_splits(source, pair, 1.0, "B", experiment.seed, experiment.labelled)
-    kind.check_samples(data.train.samples)
+    for part in (data.train, data.valid, data.test):  # the last before the training, not after it
+        kind.check_samples(part.samples)
     return data
 
 
@@ -79,7 +80,7 @@ def plan(experiment: Experiment, source: Source) -> dict[str, object]:
         "config": {
             "model": asdict(config),
             "train": asdict(training),
-            "data": {**experiment.data, "digest": source.digest},
+            "data": {**DATASETS[experiment.dataset].configure(experiment.data), "digest": source.digest},
             "device": experiment.device,
             "threads": experiment.threads or torch.get_num_threads(),
         },

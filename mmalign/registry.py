@@ -73,6 +73,14 @@ class DatasetEntry:
     folder: str | None = None  # in the data folder; None where nothing is read from there
     others: tuple[str, ...] = ()  # modalities beside those of the pair
     to_check: Callable[[Path, tuple[str, ...]], tuple[str, ...]] = lambda folder, pair: pair  # what a check reads
+    config: type | None = None  # of its options, where they are settings
+
+    def configure(self, options: dict[str, object]) -> dict[str, object]:
+        """Its options, each in one form: 1 and 1.0 are one setting."""
+        if self.config is None:
+            return options
+        filled = settings(self.config, {}, **options)
+        return {name: getattr(filled, name) for name in options}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -113,7 +121,11 @@ DATASETS = {
         _smartwatch, ("acc", "gyro"), "7 shoulder exercises seen by a watch; embedded", others=("magnitude",)
     ),
     "planted": DatasetEntry(
-        _planted, ("first", "second"), "generated, true alignment known; embedded", others=("third",)
+        _planted,
+        ("first", "second"),
+        "generated, true alignment known; embedded",
+        others=("third",),
+        config=planted.PlantedConfig,
     ),
     "ict-mmmo": _speech("ict-mmmo", "audio", "video", "text"),
     "arrays": DatasetEntry(_arrays, ("visible", "victim"), "your own arrays", "arrays.npz"),

@@ -109,7 +109,7 @@ class System(nn.Module):
         """
         about = {"system": type(self).__name__, "spec": asdict(self.spec), "config": asdict(self.config)}
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        write_whole(path, save(tensors, {"mmalign": json.dumps(about)}))
+        write_whole(path, save(tensors, {"mmalign": json.dumps(about, default=lambda number: number.item())}))
 
     @classmethod
     def restore(cls, path: str | Path) -> Self:

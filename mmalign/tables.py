@@ -104,7 +104,10 @@ def measured(rows: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     decides = {"system", "seed", "device", "threads", *KEYS}
     if metric is not None:
         one_of("metric", metric, [name for name in rows.columns if name not in decides and "." not in name])
-        return rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
+        rows = rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
+        if rows.empty:
+            raise InputError(f"no run measured {metric}")
+        return rows
     usual = rows.reindex(columns=["accuracy", "mae"]).astype(float)
     names = np.where(usual["accuracy"].notna(), "accuracy", "mae")
     return rows.assign(metric=names, value=usual["accuracy"].fillna(usual["mae"])).dropna(subset="value")

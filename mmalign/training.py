@@ -68,16 +68,18 @@ def fit(
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
-    system.check_samples(data.train.samples)
+    for part in (data.train, data.valid):
+        system.check_samples(part.samples)
     groups = system.groups()
     optimisers = {name: optimiser_of(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
+    about = checkpoints.about(system, config, data) if checkpoint else []
     history, best, best_weights, since = History(), (float("inf"),), {}, 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
     seal = data.test.sealed("it is read once, after training") if config.select == "validation" else nullcontext()
     with seal, seeded(config.seed), tqdm(total=config.epochs, disable=hidden, unit="epoch") as bar:
         if checkpoint and Path(checkpoint).exists():
-            best_weights, told = checkpoints.read(checkpoint, system, optimisers, order)
+            best_weights, told = checkpoints.read(checkpoint, about, system, optimisers, order)
             history, best, since = History(**told["history"]), tuple(told["best"]), told["since"]
             bar.update(len(history.rows))
         for epoch in range(len(history.rows), config.epochs):
@@ -97,9 +99,10 @@ def fit(
             bar.update()
             if checkpoint:
                 told = {"history": asdict(history), "best": best, "since": since}
-                checkpoints.write(checkpoint, system, optimisers, order, best_weights, told)
+                checkpoints.write(checkpoint, about, system, optimisers, order, best_weights, told)
     if history.best_epoch < 0:
-        raise RuntimeError(f"the validation loss was never finite: {history.column('valid_loss')}")
+        losses_found = history.column("valid_loss")
+        raise Diverged(f"the validation loss was never finite, {losses_found}: labels or features may be too large")
     system.load_state_dict(best_weights)
     system.eval()
     return history
@@ -218,7 +221,9 @@ def evaluate(system: System, split: Split) -> dict[str, float]:
     """The metrics of a split: mae, acc2, f1 for a regression; accuracy, f1_macro, f1_weighted for classes.
 
     Raises:
-        ValueError: the split lacks what this system needs.
+        ValueError: the split holds no samples, or lacks what this system needs.
     """
+    if not len(split):
+        raise InputError("there are no samples to evaluate on")
     system.check_samples(split.samples)
     return metrics.of_task(system.spec.task, *predictions(system, split))

@@ -76,7 +76,7 @@ def align(
     if x.shape != y.shape or x.dtype != y.dtype:
         raise InputError(f"x and y must agree, found {tuple(x.shape)} {x.dtype} and {tuple(y.shape)} {y.dtype}")
     lengths = _check_lengths(lengths, x)
-    reach = _check_options(window, mu, tol, max_sweeps, x.shape[1])
+    reach = _check_options(window, mu, tol, max_sweeps, x)
     for name, value in {"x": x, "y": y}.items():
         _check_finite(name, value, lengths)
     if compiled and x.device.type == "cpu":
@@ -107,7 +107,8 @@ def sinkhorn(
     """Solve for a cost of your own; the other arguments are those of `align`.
 
     Args:
-        cost: (B, T, T) float32 or float64; what lies outside the window or on padding is not read.
+        cost: (B, T, T) float32 or float64; what lies outside the window or on padding is not read. Beyond `mu`
+            times the square root of the largest float it is cut.
 
     Raises:
         ValueError: a shape, a type or a value does not fit; the message says which and where.
@@ -120,7 +121,7 @@ def sinkhorn(
     if cost.shape[1] != cost.shape[2]:
         raise InputError(f"cost must be square, (B, T, T), found shape {tuple(cost.shape)}")
     lengths = _check_lengths(lengths, cost)
-    reach = _check_options(window, mu, tol, max_sweeps, cost.shape[1])
+    reach = _check_options(window, mu, tol, max_sweeps, cost)
     _check_finite("cost", cost, lengths, reach)
     if compiled and cost.device.type == "cpu":
         return _plan(_compiled((cost,), lengths, reach, mu, tol, max_sweeps), window)
@@ -137,7 +138,7 @@ def _compiled(
 ) -> Solution:
     arrays = tuple(value.contiguous().numpy() for value in inputs)
     *tensors, sweeps = compiled.solve(
-        arrays, lengths.contiguous().numpy(), reach, mu, tol, max_sweeps, torch.get_num_threads()
+        arrays, lengths.contiguous().numpy(), reach, mu, tol, min(max_sweeps, 2**31), torch.get_num_threads()
     )
     plan, total, gap = map(torch.from_numpy, tensors)
     return plan, total, gap, sweeps
@@ -249,19 +250,21 @@ def _check_lengths(lengths: Tensor | Sequence[int] | None, like: Tensor) -> Tens
     batch, steps = like.shape[:2]
     if lengths is None:
         return torch.full((batch,), steps, device=like.device)
-    lengths = torch.as_tensor(lengths, device=like.device)
-    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
-        raise InputError(
-            f"lengths must be {batch} whole numbers, one a sequence, found {lengths.dtype} {tuple(lengths.shape)}"
-        )
+    found = np.asarray(lengths.cpu() if isinstance(lengths, Tensor) else lengths)
+    if found.shape != (batch,) or found.dtype.kind not in "iu":
+        raise InputError(f"lengths must be {batch} whole numbers, one a sequence, found {found.dtype} {found.shape}")
+    lengths = torch.from_numpy(found.astype(np.int64))
     for place in ((lengths < 1) | (lengths > steps)).nonzero()[:1, 0].tolist():
         raise InputError(f"lengths must lie in 1..{steps}, found {int(lengths[place])} at sequence {place}")
-    return lengths.long()
+    return lengths.to(like.device)
 
 
-def _check_options(window: int | None, mu: float, tol: float, max_sweeps: int, steps: int) -> int:
+def _check_options(window: int | None, mu: float, tol: float, max_sweeps: int, like: Tensor) -> int:
     """The window that is worth storing: nothing is further apart than T - 1 steps."""
     check("mu", mu, ABOVE_0)
+    kind, steps = torch.finfo(like.dtype), like.shape[1]
+    if not kind.tiny <= mu <= kind.max:
+        raise InputError(f"mu must lie in {kind.tiny:.0e}..{kind.max:.0e}, which {like.dtype} can hold, found {mu}")
     check("tol", tol, AT_LEAST_0)
     check("max_sweeps", max_sweeps, whole(1))
     if window is not None:

@@ -10,7 +10,7 @@ import mmalign
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
     "errors files config masks batch losses metrics system compiled compiled_gru transport recurrent encoders "
-    "readout mult dynamics imputing model plus checkpoint baselines neighbours data training statistics diagnosis "
+    "readout mult dynamics imputing model plus baselines neighbours data checkpoint training statistics diagnosis "
     "registry experiments grids sweep bench tables reproduce plots widgets cli __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the folders

@@ -1,11 +1,13 @@
 """The user's own arrays."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import mmalign
 from mmalign import InputError
+from mmalign.data import make_splits
 
 N, T = 20, 4
 
@@ -113,11 +115,47 @@ def spoilt(name, place, value):
         (arrays(task="classification", labels=np.ones(N, int)), "at least 2 classes, found 1"),
         (arrays(missing=np.ones(N, bool)), "victim"),  # then there is nothing to learn from
         ({**spoilt("victim", 4, np.nan), "missing": np.zeros(N, bool)}, "sample 4 is NaN throughout but not marked"),
+        (arrays(missing=[True] * N), "none of the 12 training samples has its victim"),
+        (arrays(visible=[np.zeros((steps % 3 + 1, 2)) for steps in range(N)]), "visible must be one array, padded"),
+        (arrays(labels=[[0.0]] * (N - 1) + [[0.0, 1.0]]), "labels must be one array"),
+        (arrays(lengths=[1, None] * 10), "lengths must be 20 whole numbers"),
+        (arrays(task="classification", labels=["a", "b"] * 9 + ["a", float("nan")]), "labels .* nan at sample 19"),
+        (arrays(task="classification", labels=["a", "b"] * 9 + [None, "a"]), "labels .* None at sample 18"),
+        (arrays(task="classification", labels=[0.0, np.inf] * 10), "labels .* inf at sample 1"),
+        (arrays(groups=[*"abcdefghij"] * 1 + [None] * 10), "groups .* None at sample 10"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_and_the_place_is_named(own, says):
     with pytest.raises(InputError, match=says):
         mmalign.from_arrays(**own)
+
+
+def test_tensors_with_a_gradient_and_columns_of_a_table_do_as_well():
+    own, marked = arrays(), pd.Series(np.arange(N) % 2 == 0)
+    visible = torch.tensor(own["visible"], requires_grad=True)
+    data = mmalign.from_arrays(**{**own, "visible": visible}, missing=marked, groups=pd.Series([*"abcdefghij"] * 2))
+    assert data.train.batch.complete.equal(data.train.batch.ids % 2 == 1)
+
+
+def test_a_class_that_nobody_knows_is_not_read():
+    labels = ["a", "b"] * 9 + [None, float("nan")]
+    data = mmalign.from_arrays(**arrays(labels=labels), unlabelled=np.arange(N) >= 18, task="classification")
+    assert data.source.classes == ("a", "b") and int(data.source.labelled.sum()) == 18
+
+
+def test_what_lacks_its_victim_cannot_be_the_visible_one():
+    own, marked = arrays(), np.arange(N) % 2 == 0
+    source = mmalign.from_arrays(**own, missing=marked).source
+    with pytest.raises(InputError, match="10 samples lack 'victim', which must be the victim then"):
+        make_splits(source, ("victim", "visible"), 1.0, "B", 0)
+    whole = mmalign.from_arrays(**own).source
+    assert make_splits(whole, ("victim", "visible"), 1.0, "B", 0).spec.widths == (2, 3)
+
+
+def test_the_digest_tells_who_lacks_the_victim_and_who_belongs_together():
+    own, marked = arrays(victim=np.zeros((N, T, 2))), np.arange(N) % 2 == 0
+    ways = [{}, {"missing": marked}, {"groups": np.arange(N)}, {"groups": np.arange(N) // 2}]
+    assert len({mmalign.from_arrays(**own, **way).source.digest for way in ways}) == len(ways)
 
 
 # ---- from a file -------------------------------------------------------------------------------------

@@ -58,4 +58,4 @@ def test_a_long_sequence_needs_little_memory():
 def test_without_pot_the_reader_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
     with pytest.raises(InputError, match="needs POT: pip install POT"):
-        bench._solvers(1, 4, 1, 0.2, 1)
+        bench.transport_report(small=True)

@@ -1,5 +1,7 @@
 """A training that is cut after any epoch, and goes on, ends with the bits of one that never stopped."""
 
+from dataclasses import replace
+
 import pytest
 import small
 import torch
@@ -75,6 +77,18 @@ def test_the_state_of_other_settings_is_refused(tmp_path):
     mmalign.fit(model, data, config, progress=False, checkpoint=file)
     with pytest.raises(InputError, match="other settings"):
         mmalign.fit(small.build("copy", data, width=12), data, config, progress=False, checkpoint=file)
+
+
+@pytest.mark.parametrize("other", ["seed", "learning rate", "split", "labels"])
+def test_the_state_of_another_training_is_refused(other, tmp_path):
+    data, model, config = parts("copy")
+    file = tmp_path / "state.safetensors"
+    mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    change = {"seed": {"seed": 1}, "learning rate": {"lr": 0.01}}.get(other, {})
+    data = {"split": small.data_for("copy", seed=1), "labels": small.data_for("copy", labelled=0.5)}.get(other, data)
+    with pytest.raises(InputError, match="other settings, other samples or another seed"):
+        again = small.build("copy", data)
+        mmalign.fit(again, data, replace(config, **change), progress=False, checkpoint=file)
 
 
 def test_a_state_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path):

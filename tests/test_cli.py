@@ -130,6 +130,12 @@ def test_an_out_that_cannot_be_written_is_said_before_training(mmalign, tmp_path
         assert (status, out, err.count("\n")) == (2, "", 1) and "--out" in err and "file" in err
 
 
+def test_an_empty_out_is_a_mistake_and_no_wish_for_none(mmalign, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "--out must name a folder" in said(mmalign(*RUN, "--out", ""))
+    assert [*tmp_path.iterdir()] == []
+
+
 # ---- mistakes ----------------------------------------------------------------------------------------
 
 
@@ -159,7 +165,7 @@ HUGE = "99999999999999999999"
         ([*RUN, "--survival", "1.5"], ["survival", "(0, 1]", "1.5"]),
         ([*RUN, "--survival", "nan"], ["survival", "nan"]),
         ([*RUN, "--survival", "half"], ["number", "half", "--survival"]),
-        ([*RUN, "--survival", "0.001"], ["survival 0.001", "least"]),
+        ([*RUN, "--survival", "0.001"], ["survival 0.001", "is enough"]),
         ([*RUN, "--labelled", "0"], ["labelled", "(0, 1]"]),
         ([*RUN, "--setting", "C"], ["setting", "C", "A, B, R"]),
         ([*RUN, "--seed", "-1"], ["seed", "-1"]),
@@ -192,6 +198,10 @@ HUGE = "99999999999999999999"
         (["data"], ["list|info|fetch|import|check"]),
         (["data", "info", "mars"], ["dataset", "mars"]),
         (["data", "check", "mars"], ["dataset", "mars"]),
+        (["data", "check", "planted", "--set", "model.width=3"], ["section", "model", "data"]),
+        (["data", "info", "planted", "--pair", "first:second"], ["--pair"]),
+        (["sweep", "grid.yaml", "--out", ""], ["--out", "found nothing"]),
+        ([*RUN, "--set", "data.label_noise=1e30"], ["never finite", "too large"]),
     ],
 )
 def test_a_mistake_is_answered_in_one_line_that_names_it_and_nothing_is_written(mmalign, tmp_path, words, says):

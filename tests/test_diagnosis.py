@@ -59,6 +59,11 @@ def test_the_same_call_measures_the_same():
     assert first == second
 
 
+def test_a_setting_that_none_of_the_three_has_is_named():
+    with pytest.raises(ValueError, match="no field 'epochs'"):
+        mmalign.diagnose(own(), QUICK, epochs=3)
+
+
 def test_too_few_labelled_pairs_are_refused():
     data = own(unlabelled=np.arange(N) > 4)  # one of those five is tested
     with pytest.raises(ValueError, match="at least 5 complete samples with a label, found 4"):

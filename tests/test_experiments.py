@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mmalign import InputError, experiments
@@ -82,6 +83,22 @@ def test_a_file_is_named_by_what_decides_its_result(record, tmp_path):
     assert len(names) == len(changes) and name not in names
     path = experiments.store(record, tmp_path / "new")
     assert json.loads(path.read_text()) == record and [one.name for one in path.parent.iterdir()] == [name]
+
+
+def test_one_setting_of_the_data_has_one_name():
+    one, two = (replace(SMALL, data={**SMALL.data, "first_noise": value}) for value in (1, 1.0))
+    names = {experiments.name_of(experiments.plan(each, experiments.sources(each))) for each in (one, two)}
+    assert len(names) == 1
+
+
+def test_what_a_system_lacks_in_any_part_is_said_before_the_training(tmp_path):
+    draw, lacking = np.random.default_rng(0), np.arange(40) < 1
+    own = {"visible": draw.normal(size=(40, 3, 2)), "victim": draw.normal(size=(40, 3, 2))}
+    np.savez(tmp_path / "arrays.npz", **own, labels=draw.normal(size=40), missing=lacking)
+    for seed in range(5):  # the one without its victim stands in every part in turn
+        asked = experiments.Experiment(system="double", dataset="arrays", seed=seed)
+        with pytest.raises(InputError, match="needs the victim of every sample"):
+            experiments.splits(asked, experiments.sources(asked, tmp_path))
 
 
 @pytest.mark.parametrize(

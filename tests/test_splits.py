@@ -152,6 +152,13 @@ def test_a_hidden_class_is_minus_one_and_at_least_one_group_is_shown():
     assert int(batch.labelled.sum()) == 1 and {*batch.labels[~batch.labelled].tolist()} == {-1}
 
 
+def test_labels_are_shown_among_those_that_are_known():
+    few = source(labels=torch.where(torch.arange(40) < 12, torch.arange(40.0), torch.nan))
+    for seed in range(5):
+        batch = split(few, labelled=0.2, seed=seed).train.batch
+        assert int(batch.labelled.sum()) == 1
+
+
 # ---- batches -----------------------------------------------------------------------------------------
 
 
@@ -181,7 +188,7 @@ def test_what_planted_data_know_is_told_for_the_samples_of_a_batch():
         ({"survival": 0.0}, "survival"),
         ({"survival": 1.01}, "survival"),
         ({"survival": float("nan")}, "survival"),
-        ({"survival": 0.01}, "survival 0.01 of 24 training samples leaves none"),
+        ({"survival": 0.01}, "survival 0.01 of 24 training samples leaves none with its victim; 0.042 is enough"),
         ({"labelled": 0.0}, "labelled"),
         ({"setting": "C"}, "setting"),
         ({"seed": -1}, "seed"),

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -46,6 +47,11 @@ def saved(tmp_path):
     path = tmp_path / "model.safetensors"
     small.build("copy", small.planted()).save(path)
     return path
+
+
+def test_a_setting_of_numpy_is_saved_like_any_other(tmp_path):
+    small.build("copy", small.planted(), width=np.int64(8), dropout=np.float32(0.5)).save(tmp_path / "model")
+    assert Copy.restore(tmp_path / "model").config == small.build("copy", small.planted(), width=8, dropout=0.5).config
 
 
 def test_a_file_of_another_system_is_refused_by_name(saved):

@@ -40,6 +40,7 @@ def folder(tmp_path):
     """A sweep's folder: two systems, three seeds, and what else lies there."""
     for one in accuracies("single", SINGLE) + accuracies("copy", COPY):
         experiments.store(one, tmp_path / "out")
+    experiments.store(record("single", 0, {"mae": 0.5, "acc2": None}), tmp_path / "none")
     (tmp_path / "out/.lock").write_text("process 1")
     (tmp_path / "out/.half.json.0123").write_text("{")
     (tmp_path / "out/failed").mkdir()
@@ -112,6 +113,7 @@ def test_what_is_no_record_is_answered_in_one_line_that_says_where(tmp_path, cap
         (["absent"], ["cannot read", "absent"]),
         (["out", "--metric", "mae"], ["metric", "mae", "accuracy"]),
         (["out", "--metric", "seed"], ["metric", "seed", "accuracy"]),
+        (["none", "--metric", "acc2"], ["no run measured acc2"]),
         (["out", "--against", "double"], ["compare with", "double", "single"]),
         (["out", "--format", "xml"], ["--format", "xml", "markdown"]),
     ],

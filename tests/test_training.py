@@ -170,7 +170,7 @@ def test_a_validation_loss_that_is_never_finite_is_said_aloud():
     data = small.planted()
     model = toy(data)
     scripted(model, [math.nan] * 3)
-    with pytest.raises(RuntimeError, match="never finite"):
+    with pytest.raises(InputError, match="never finite"):
         fit(model, data)
 
 

@@ -302,6 +302,10 @@ X = torch.randn(2, 5, 3)
         (lambda: transport.align(X, X, [5, 0]), "lengths must lie in 1..5, found 0 at sequence 1"),
         (lambda: transport.align(X, X, [6, 5]), "lengths must lie in 1..5, found 6 at sequence 0"),
         (lambda: transport.align(X, X, [5]), "lengths must be 2 whole numbers, one a sequence"),
+        (lambda: transport.align(X, X, [5, None]), "lengths must be 2 whole numbers, one a sequence, found object"),
+        (lambda: transport.align(X, X, "abc"), "lengths must be 2 whole numbers, one a sequence"),
+        (lambda: transport.align(X, X, mu=1e39), "mu must lie in 1e-38..3e+38, which torch.float32 can hold"),
+        (lambda: transport.align(X, X, mu=1e-40), "mu must lie in 1e-38..3e+38"),
         (lambda: transport.align(X, X, [5.0, 5.0]), "lengths must be 2 whole numbers, one a sequence"),
         (lambda: transport.align(X, X.log()), "y must be finite on real steps, found nan at sequence 0, step"),
         (lambda: transport.sinkhorn(X), "cost must be square, (B, T, T), found shape (2, 5, 3)"),
@@ -312,6 +316,14 @@ def test_bad_input_is_told_what_and_where(call, says):
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value).startswith(says) or says in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int32", "uint64"])
+def test_whole_numbers_of_any_width_are_lengths_and_any_number_of_sweeps_is_a_cap(kind):
+    expected = transport.align(X, X, [5, 3]).band
+    given = np.array([5, 3], kind)
+    assert transport.align(X, X, given).band.equal(expected)
+    assert transport.align(X, X, torch.from_numpy(given), max_sweeps=10**20).band.equal(expected)
 
 
 def test_what_is_not_read_may_be_anything(path):

@@ -9,7 +9,7 @@ from torch import Tensor
 from .. import masks
 from ..errors import InputError
 from .limits import check_archive
-from .source import Source, check_finite, sequences, task_labels
+from .source import Source, as_array, categories, check_finite, sequences, task_labels
 
 KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabelled")
 
@@ -27,7 +27,7 @@ def from_memory(
         )
     count, steps, _ = first.shape
     targets, classes = _labels(labels, unlabelled, count, task)
-    lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
+    lengths = np.full(count, steps) if lengths is None else as_array(name, "lengths", lengths)
     if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
         raise InputError(f"arrays: lengths must be {count} whole numbers, found {lengths.dtype} {lengths.shape}")
     lengths = torch.from_numpy(lengths.astype(np.int64))
@@ -42,10 +42,10 @@ def from_memory(
     first = check_finite(name, "visible", first.masked_fill(padding, 0))
     second = check_finite(name, "victim", second.masked_fill(padding | absent[:, None, None], 0))
     if groups is not None:
-        groups = np.asarray(groups)
-        if groups.shape != (count,):
-            raise InputError(f"arrays: groups must have shape ({count},), found {groups.shape}")
-        groups = torch.from_numpy(np.unique(groups, return_inverse=True)[1].astype(np.int64))
+        found = as_array(name, "groups", groups).shape
+        if found != (count,):
+            raise InputError(f"arrays: groups must have shape ({count},), found {found}")
+        groups = torch.from_numpy(categories(name, "groups", groups)[1].astype(np.int64))
     return Source(
         name=name,
         features={"visible": first, "victim": second},
@@ -63,10 +63,10 @@ def _labels(values: object, unlabelled: object, count: int, task: str) -> tuple[
     """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; and the names of the classes."""
     if unlabelled is None:
         return task_labels("arrays", values, task)
-    known, values = ~_marks("unlabelled", unlabelled, count), np.asarray(values)
-    if not known.any() or len(values) != count:
-        raise InputError(f"arrays: {known.sum()} samples have a label, of {count}; found {len(values)} labels")
-    told, classes = task_labels("arrays", values[known], task)
+    known, values = ~_marks("unlabelled", unlabelled, count), as_array("arrays", "labels", values, object)
+    if not known.any() or values.shape[:1] != (count,):
+        raise InputError(f"arrays: {known.sum()} samples have a label, of {count}; found labels of {values.shape}")
+    told, classes = task_labels("arrays", values[known].tolist(), task)
     labels = torch.full((count,), torch.nan if told.is_floating_point() else -1, dtype=told.dtype)
     labels[torch.from_numpy(known)] = told
     return labels, classes
@@ -74,10 +74,10 @@ def _labels(values: object, unlabelled: object, count: int, task: str) -> tuple[
 
 def _marks(key: str, values: object, count: int) -> np.ndarray:
     """(N,) bool as the user gave it."""
-    values = np.asarray(values)
+    values = as_array("arrays", key, values)
     if values.shape != (count,) or values.dtype != bool:
         raise InputError(f"arrays: {key} must be {count} booleans, found {values.dtype} {values.shape}")
-    return values
+    return values.copy()
 
 
 def read(path: Path, task: str = "regression") -> Source:

@@ -75,7 +75,7 @@ def _read_foreign(name: str, path: Path) -> tuple[str, list[Path], Source]:
         return "pickles of MM-Align and BBFN", [*words, path / cmu.EMBEDDING], cmu.read_words(name, path)
     if name in ("mosi", "mosei") and path.is_file():
         return "pickle of MulT and MultiBench", [path], cmu.read_padded(name, path)
-    if name in hdf5.PUBLISHED and path.is_dir():
+    if name in hdf5.PUBLISHED and path.is_dir() and any(path.glob("*.h5")):
         modalities = hdf5.there(name, path) or MODALITIES
         source = hdf5.read(name, path, modalities)
         absent = tuple(

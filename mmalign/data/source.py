@@ -1,8 +1,10 @@
 """A data set as it was read: complete, checked, not yet split."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Self
 
 import numpy as np
@@ -30,7 +32,7 @@ class Source:
     classes: tuple[str, ...] = ()  # names, for classification
     groups: Tensor | None = None  # (N,) samples of one group never stand on two sides of a split
     parts: Tensor | None = None  # (N,) TRAIN, VALID or TEST where the data set comes split
-    has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks the victim
+    has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks its second modality
     answers: dict[str, Tensor] = field(default_factory=dict)  # what only a test may know (planted data)
     notes: tuple[str, ...] = ()  # what the reader changed or left out, for people
 
@@ -58,8 +60,10 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """A short hash of the samples themselves."""
-        every = hashlib.sha256()
-        for values in (*self.features.values(), self.lengths, self.labels):
+        every, content = hashlib.sha256(), [*self.features.values(), self.lengths, self.labels]
+        if self.has_victim is not None:  # somebody's own arrays; elsewhere groups and parts go with the name
+            content += [self.has_victim] if self.groups is None else [self.has_victim, self.groups]
+        for values in content:
             for piece in (values.steps, values.table) if isinstance(values, Ragged) else (values,):
                 every.update(b"" if piece is None else np.ascontiguousarray(piece.numpy()).data)
         return every.hexdigest()[:16]
@@ -119,9 +123,31 @@ def _spread(values: Tensor) -> str:
     return f"from {values.min().item():.4g} to {values.max().item():.4g}"
 
 
+def as_array(name: str, what: str, values: object, kind: type | None = None) -> np.ndarray:
+    """`values` as one array of NumPy, or an error that says why they are none."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+    try:
+        return np.asarray(values, kind)
+    except (ValueError, TypeError, RuntimeError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(f"{name}: {what} must be one array, padded where lengths differ; found {told}") from None
+
+
+def categories(name: str, what: str, values: object) -> tuple[np.ndarray, np.ndarray]:
+    """The different names among (N,) values in order, and (N,) the place of each sample's name."""
+    for place, one in enumerate(as_array(name, what, values, object).ravel()):
+        if one is None or (isinstance(one, Real) and not math.isfinite(one)):
+            raise InputError(f"{name}: {what} must name something for every sample, found {one} at sample {place}")
+    try:
+        return np.unique(as_array(name, what, values), return_inverse=True)
+    except TypeError as error:
+        raise InputError(f"{name}: {what} must be whole numbers or strings, found a mixture: {error}") from None
+
+
 def sequences(name: str, modality: str, values: object) -> Tensor:
     """(N, T, D) float32 from an array."""
-    values = np.asarray(values)
+    values = as_array(name, modality, values)
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(f"{name}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
@@ -137,7 +163,7 @@ def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
 
 def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str, ...]]:
     """(N,) labels of a task and the names of the classes."""
-    values = np.asarray(values)
+    given, values = values, as_array(name, "labels", values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -151,10 +177,10 @@ def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str
             raise InputError(f"{name}: labels of a regression must fit into float32, found more than it can hold")
         return torch.from_numpy(values), ()
     if task == "classification":
-        if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
+        names, places = categories(name, "labels", given)
+        if names.dtype.kind == "f" and not np.array_equal(names, np.floor(names)):
             raise InputError(f"{name}: labels of a classification must be whole numbers or strings")
-        names, places = np.unique(values, return_inverse=True)
         if len(names) < 2:
             raise InputError(f"{name}: a classification needs at least 2 classes, found {len(names)}")
-        return torch.from_numpy(places.astype(np.int64)), tuple(str(one) for one in names)
+        return torch.from_numpy(places.ravel().astype(np.int64)), tuple(str(one) for one in names)
     raise InputError(f"unknown task {task!r}; known: regression, classification")

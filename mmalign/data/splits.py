@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..batch import Batch, DataSpec
+from ..batch import Batch, DataSpec, is_known
 from ..errors import SEED, SHARE, InputError, check, one_of
 from . import missing
 from .source import LEFT_OUT, TEST, TRAIN, VALID, Source
@@ -135,6 +135,10 @@ def make_splits(
         raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {told}")
     for name in pair:
         one_of(f"modality of {source.name}", name, tuple(source.features))
+    second = [*source.features][1]
+    if source.has_victim is not None and not source.has_victim.all() and pair[1] != second:
+        lacking = int((~source.has_victim).sum())
+        raise InputError(f"{lacking} samples lack {second!r}, which must be the victim then, found {':'.join(pair)}")
 
     parts = source.parts if source.parts is not None else _draw_parts(source, seed)
     chosen = []
@@ -145,9 +149,12 @@ def make_splits(
         chosen.append(_take(source, pair, ids, draw(source, ids, len(pair), share, seed * 3 + part)))
     train, valid, test = chosen
     if setting != "R" and not train.complete.any():
+        having = len(train) if source.has_victim is None else int(source.has_victim[train.ids].sum())
+        if not having:
+            raise InputError(f"{source.name}: none of the {len(train)} training samples has its victim")
         raise InputError(
-            f"survival {survival} of {len(train)} training samples leaves none with its victim; "
-            f"{1 / len(train):.2g} is the least"
+            f"survival {survival} of {having} training samples leaves none with its victim; "
+            f"{math.ceil(1000 / having) / 1000} is enough"
         )
     train = _hide_labels(train, source, labelled, seed)
     spec = DataSpec(pair, tuple(source.features[name].shape[2] for name in pair), source.task, len(source.classes) or 1)
@@ -197,6 +204,7 @@ def _take(source: Source, pair: tuple[str, ...], ids: Tensor, present: Tensor) -
 
 def _hide_labels(train: Stored, source: Source, share: float, seed: int) -> Stored:
     groups = source.groups[train.ids] if source.groups is not None else train.ids
-    shown = missing.draw_groups(groups, share, seed)
+    shown, known = torch.zeros(len(train), dtype=torch.bool), is_known(train.labels)
+    shown[known] = missing.draw_groups(groups[known], share, seed)
     hidden = torch.nan if source.task == "regression" else -1
     return replace(train, labels=train.labels.masked_fill(~shown, hidden))
