@@ -91,7 +91,7 @@ pages: html
 html: _build/.html
 	@echo "rendered: $(CURDIR)/_build/html/index.html"
 
-_build/.html: $(READY) $(CHAPTERS) $(PAGES) $(filter mmalign/static/%,$(PACKAGE))
+_build/.html: $(READY) $(CHAPTERS) $(PAGES) $(filter mmalign/figures/static/%,$(PACKAGE))
 	$(call render,.)
 	@rm -f _build/.book && touch $@
 

@@ -37,9 +37,7 @@ KERNEL_ENVIRONMENT = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["run", "small", "refresh", "time"])
     parser.add_argument("chapters", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
     parser.add_argument("--jobs", type=int, default=2, help="chapters executed at the same time (default 2)")
@@ -88,9 +86,7 @@ def execute_copy(chapter: Path, copy: Path, parameters: dict) -> list[float]:
     """
     import papermill
 
-    papermill.execute_notebook(
-        chapter, draft_of(copy), parameters, cwd=NOTEBOOKS, progress_bar=False, **KERNEL
-    )
+    papermill.execute_notebook(chapter, draft_of(copy), parameters, cwd=NOTEBOOKS, progress_bar=False, **KERNEL)
     notebook = nbformat.read(draft_of(copy), as_version=4)
     told = [part.metadata.pop("papermill", {}) for part in [notebook, *notebook.cells]]  # of this machine
     nbformat.write(notebook, copy)
@@ -174,9 +170,7 @@ def execute_all(work: Callable, tasks: list[tuple], jobs: int) -> int:
                 seconds, complaint = future.result()
                 finished += size[chapter]
                 failures += complaint is not None
-                bar.write(
-                    f"  {chapter.stem:<28} {'FAILED after' if complaint else 'done in':>12} {seconds:4.0f} s"
-                )
+                bar.write(f"  {chapter.stem:<28} {'FAILED after' if complaint else 'done in':>12} {seconds:4.0f} s")
                 if complaint:
                     bar.write(complaint, file=sys.stderr)
             bar.update(finished + sum(cells_done(*task) for task in running.values()) - bar.n)
@@ -199,9 +193,7 @@ def cells_done(chapter: Path, copy: Path | None = None, parameters: object = Non
         cells = json.loads(draft_of(copy).read_text(encoding="utf-8"))["cells"]
     except (AttributeError, OSError, ValueError):  # not started, just being written, or a refresh
         return 0
-    own = [
-        cell["metadata"] for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])
-    ]
+    own = [cell["metadata"] for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])]
     return sum(metadata.get("papermill", {}).get("status") == "completed" for metadata in own)
 
 

@@ -6,13 +6,13 @@ Start with `load` or `from_arrays`, build a system with its `from_data`, then `f
 
 from importlib.metadata import version
 
-from . import transport
+from . import moved, transport
 from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
 from .config import BoundConfig, FillConfig, MMAlignConfig, TrainConfig
 from .diagnosis import Diagnosis, diagnose
 from .errors import InputError
-from .model import MMAlign
-from .plus import MMAlignPlus, MMAlignPlusConfig
+from .method.model import MMAlign
+from .method.plus import MMAlignPlus, MMAlignPlusConfig
 from .registry import from_arrays, load
 from .training import History, evaluate, fit
 
@@ -21,4 +21,5 @@ __all__ = [
     "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill", "diagnose",
     "evaluate", "fit", "from_arrays", "load", "transport",
 ]  # fmt: skip
+moved.answer()  # to the import names of the first release
 __version__ = version("mmalign")

@@ -158,7 +158,7 @@ def _assignment(text: str) -> tuple[str, str, object]:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from . import experiments
+    from .experiments import runs
 
     changes: dict[str, dict[str, object]] = {"model": {}, "train": {}, "data": {}}
     for section, name, value in arguments.set:
@@ -167,22 +167,22 @@ def _run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             changes[section][name] = getattr(arguments, name)
     plain = ("system", "dataset", "pair", "survival", "setting", "seed", "labelled", "device", "threads")
-    experiment = experiments.Experiment(**{name: getattr(arguments, name) for name in plain}, **changes)
+    experiment = runs.Experiment(**{name: getattr(arguments, name) for name in plain}, **changes)
     if arguments.out is not None:
         _check_folder(arguments.out)
     elif arguments.resume:
         raise InputError("--resume goes with --out DIR, where the state of the run was left")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
     try:
-        record = experiments.run(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
+        record = runs.run(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
     except KeyboardInterrupt:
         told = (
             f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else "nothing was written"
         )
         raise KeyboardInterrupt(told) from None
     if arguments.out:
-        path = experiments.store(record, arguments.out)
-        experiments.state_of(path).unlink(missing_ok=True)
+        path = runs.store(record, arguments.out)
+        runs.state_of(path).unlink(missing_ok=True)
         print(f"wrote {path}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(record, allow_nan=False))
@@ -191,7 +191,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from . import sweep
+    from .experiments import sweep
 
     _check_folder(arguments.out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
@@ -205,7 +205,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from . import tables
+    from .experiments import tables
 
     if arguments.format == "jsonl":
         print(tables.lines(tables.records(arguments.place)), end="")
@@ -237,12 +237,12 @@ def _print_record(record: dict[str, object]) -> None:
 def _bench(arguments: argparse.Namespace) -> None:
     import torch
 
-    from . import bench, experiments
+    from .experiments import bench, runs
 
     transport = arguments.what == "transport"
     check("threads", arguments.threads, whole(1))
     torch.set_num_threads(arguments.threads)
-    report = bench.transport_report() if transport else experiments.training_report()
+    report = bench.transport_report() if transport else runs.training_report()
     if arguments.json:
         print(json.dumps(report))
     elif transport:

@@ -10,8 +10,8 @@ from .baselines import Double, Single
 from .config import TrainConfig, settings
 from .data import Source, Split, Splits, make_splits
 from .errors import InputError
-from .plus import MMAlignPlus
-from .statistics import Paired, paired
+from .experiments.statistics import Paired, paired
+from .method.plus import MMAlignPlus
 from .training import evaluate, fit
 
 FOLDS = 5

@@ -11,8 +11,8 @@ from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, TrainConfig,
 from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch
 from .data.assemble import SPEECH
 from .errors import one_of
-from .model import MMAlign
-from .plus import MMAlignPlus
+from .method.model import MMAlign
+from .method.plus import MMAlignPlus
 from .system import System
 
 

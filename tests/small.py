@@ -6,7 +6,7 @@ import torch
 
 import mmalign
 from mmalign.data import Split
-from mmalign.imputing import Imputing
+from mmalign.method.denoising import Imputing
 from mmalign.registry import SYSTEMS
 
 NAMES = tuple(SYSTEMS)

@@ -1,33 +1,38 @@
 """The house: who may import whom, and that everything says what it is."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
 
 import mmalign
+from mmalign import moved
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "errors files config masks batch losses metrics system compiled compiled_gru transport recurrent encoders "
-    "readout mult dynamics imputing model plus baselines neighbours data checkpoint training statistics diagnosis "
-    "registry experiments grids sweep bench tables reproduce plots widgets cli __init__ __main__"
+    "errors files config masks batch losses metrics system transport method baselines neighbours data checkpoint "
+    "training registry experiments diagnosis figures cli moved __init__ __main__"
 ).split()  # each may use only what stands before it
-INSIDE = {  # the same rule inside the folders
+INSIDE = {  # the same rule inside the rooms
+    "transport": "compiled sinkhorn_windowed __init__".split(),
+    "method": "__init__ gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
     "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
         "missing ragged source limits unpickle arrays assemble hdf5 cmu meld imported folders published fetch "
         "planted smartwatch stored splits __init__"
     ).split(),
-    "widgets": "base absence alignment decoding fusion __init__".split(),
+    "experiments": "runs grids sweep statistics tables reproduce bench __init__".split(),
+    "figures": "__init__ plots widgets".split(),
+    "figures/widgets": "base absence alignment decoding fusion __init__".split(),
 }
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
-def home(path):
-    """Which entry of ORDER a file belongs to."""
-    return path.parts[0] if len(path.parts) > 1 else path.stem
+def places(room):
+    """What stands in a room, in its order: ("figures", "widgets"), say; () is the package itself."""
+    return INSIDE["/".join(room)] if room else ORDER
 
 
 def dotted(path):
@@ -35,9 +40,12 @@ def dotted(path):
     return ("mmalign", *path.with_suffix("").parts) if path.stem != "__init__" else ("mmalign", *path.parts[:-1])
 
 
+def is_file(name):
+    return len(name) > 1 and PACKAGE.joinpath(*name[1:]).with_suffix(".py").is_file()
+
+
 def is_module(name):
-    place = PACKAGE.joinpath(*name[1:])
-    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+    return is_file(name) or PACKAGE.joinpath(*name[1:], "__init__.py").is_file()
 
 
 def imported(path, text=None):
@@ -55,20 +63,24 @@ def imported(path, text=None):
 
 
 def test_every_module_has_its_place_in_the_order():
-    assert {home(path) for path in FILES} <= {*ORDER}
-    for folder, names in INSIDE.items():
-        assert {path.stem for path in FILES if path.parts[0] == folder} == {*names}
+    for path in FILES:
+        *room, name = path.with_suffix("").parts
+        assert name in places(room), path
+        assert not room or room[-1] in places(room[:-1]), path
+    for room, names in INSIDE.items():
+        assert {
+            path.stem for path in (PACKAGE / room).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+        } == {*names}
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_a_module_imports_only_modules_listed_before_it(path):
-    own, allowed = home(path), ORDER[: ORDER.index(home(path))]
+    own = path.with_suffix("").parts
     for target in imported(path):
-        if target[1:2] == (own,):  # inside its own folder
-            inside = INSIDE[own]
-            assert target[2] in inside[: inside.index(path.stem)], f"{path} imports {'.'.join(target)}"
-        else:
-            assert (target[1] if len(target) > 1 else "__init__") in allowed, f"{path} imports {'.'.join(target)}"
+        name = target[1:] if is_file(target) else (*target[1:], "__init__")
+        depth = next(place for place, pair in enumerate(zip(own, name, strict=False)) if pair[0] != pair[1])
+        order = places(own[:depth])
+        assert order.index(name[depth]) < order.index(own[depth]), f"{path} imports {'.'.join(target)}"
 
 
 @pytest.mark.parametrize(
@@ -92,14 +104,14 @@ def test_the_reader_of_imports_understands_each_way_to_write_one(text, found):
 
 
 def test_the_lightest_modules_import_nothing_of_ours():
-    for name in ("errors", "masks", "metrics", "compiled", "statistics"):
+    for name in ("errors", "masks", "metrics", "transport/compiled", "experiments/statistics"):
         assert not [*imported(Path(f"{name}.py"))], name
 
 
 def test_only_the_registry_knows_all_the_names():
-    above = {"registry", "experiments", "grids", "sweep", "tables", "reproduce", "cli", "__init__", "__main__"}
+    above = {"registry", "experiments", "diagnosis", "cli", "__init__", "__main__"}
     for path in FILES:
-        if home(path) not in above:
+        if not above & {*path.with_suffix("").parts}:
             assert not {target[1] for target in imported(path) if len(target) > 1} & above, path
 
 
@@ -116,3 +128,16 @@ def test_every_module_class_and_public_function_says_what_it_is(path):
 def test_no_file_names_a_place_of_one_machine(path):
     text = (PACKAGE / path).read_text()
     assert not [place for place in ("home", "work", "tmp", "root") if f"/{place}/" in text]
+
+
+@pytest.mark.parametrize(("old", "new"), moved.PLACES.items(), ids=str)
+def test_an_import_name_of_the_first_release_is_the_module_that_has_moved(old, new):
+    with pytest.warns(DeprecationWarning, match=f"mmalign.{old} is mmalign.{new} now"):
+        found = importlib.import_module(f"mmalign.{old}")
+    assert found is importlib.import_module(f"mmalign.{new}")
+    assert found.__name__ == found.__spec__.name == f"mmalign.{new}"
+
+
+def test_a_name_that_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mmalign.nothing")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmalign import masks
 from mmalign.batch import Batch, DataSpec
 from mmalign.config import BackboneConfig
-from mmalign.mult import Attention, Backbone, CrossStack
+from mmalign.method.backbone import Attention, Backbone, CrossStack
 
 SPEC = DataSpec(("first", "second"), (3, 5), "regression")
 KINDS = [{}, {"backbone": "official", "positional": "none", "cls": "zeros", "head": "official", "kernel": 1}]

@@ -7,7 +7,8 @@ import oracles
 import pytest
 import torch
 
-from mmalign import InputError, bench, masks, transport
+from mmalign import InputError, masks, transport
+from mmalign.experiments import bench
 
 
 def test_every_solver_solves_the_same_problem():

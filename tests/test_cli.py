@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mmalign import cli, experiments, registry
+from mmalign import cli, registry
+from mmalign.experiments import runs
 
 KEYS = [
     "system", "dataset", "pair", "survival", "setting", "seed", "metrics", "labelled", "best_epoch", "epochs",
@@ -67,7 +68,7 @@ def test_one_json_object_with_the_contracts_keys_and_twice_the_same_metrics(mmal
 def test_every_option_reaches_the_run(mmalign, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        experiments, "run", lambda experiment, folder, **states: seen.update(vars(experiment), folder=folder) or {}
+        runs, "run", lambda experiment, folder, **states: seen.update(vars(experiment), folder=folder) or {}
     )
     options = "--pair second:first --survival 0.3 --setting B --seed 4 --labelled 0.5 --window 3 --mu 0.7 --epochs 9"
     more = ["--set", "train.lr=0.01", "--set", "model.merged_loop=false", "--set", "data.task=classification"]
@@ -119,11 +120,11 @@ def test_out_holds_one_whole_file_that_says_what_stdout_says(mmalign, tmp_path):
         status, out, err = mmalign(*RUN, "--json", "--out", tmp_path / "new/out")
         (path,) = (tmp_path / "new/out").iterdir()
         assert status == 0 and json.loads(path.read_text()) == json.loads(out) and str(path) in err
-    assert path.name == experiments.name_of(json.loads(out))
+    assert path.name == runs.name_of(json.loads(out))
 
 
 def test_an_out_that_cannot_be_written_is_said_before_training(mmalign, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "run", lambda *arguments: pytest.fail("it trained first"))
+    monkeypatch.setattr(runs, "run", lambda *arguments: pytest.fail("it trained first"))
     (tmp_path / "file").write_text("")
     for place in ("file", "file/below", "file/below/further"):
         status, out, err = mmalign(*RUN, "--out", tmp_path / place)
@@ -273,7 +274,7 @@ def test_a_defect_of_ours_is_not_dressed_up_as_the_users(monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(experiments, "run", fail)
+    monkeypatch.setattr(runs, "run", fail)
     with pytest.raises(RuntimeError):  # Python then ends with status 1 and the traceback
         cli.main(RUN)
 
@@ -282,7 +283,7 @@ def test_an_interrupted_run_writes_nothing(mmalign, monkeypatch, tmp_path):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments, "fit", interrupt)
+    monkeypatch.setattr(runs, "fit", interrupt)
     status, out, err = mmalign(*RUN, "--out", tmp_path / "out")
     assert (status, out, err.count("\n")) == (130, "", 1) and not [*tmp_path.iterdir()]
 

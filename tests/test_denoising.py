@@ -8,7 +8,7 @@ import small
 import torch
 
 from mmalign import FillConfig
-from mmalign.imputing import temperature
+from mmalign.method.denoising import temperature
 
 
 def test_the_temperature_falls_evenly_on_a_log_scale_from_start_to_end():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmalign import MMAlignConfig, masks
-from mmalign.dynamics import AlignmentDynamics, Fitter
+from mmalign.method.dynamics import AlignmentDynamics, Fitter
 
 shapes = st.tuples(st.lists(st.integers(1, 6), min_size=1, max_size=3), st.integers(0, 7), st.integers(0, 2))
 

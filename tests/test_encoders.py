@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmalign.encoders import Embed, Standardise, sinusoidal_positions
+from mmalign.method.encoders import Embed, Standardise, sinusoidal_positions
 
 REAL = torch.tensor([[True, True, True], [True, False, False]])
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import mmalign
-from mmalign import InputError, cli, experiments, grids
-from mmalign.experiments import Experiment
+from mmalign import InputError, cli
+from mmalign.experiments import grids, runs
+from mmalign.experiments.runs import Experiment
 
 GRIDS = sorted((Path(mmalign.__file__).parents[1] / "book/grids").glob("*.yaml"))
 SMALL = {"dataset": "planted", "data.samples": 60, "model.width": 8, "train.epochs": 3}
@@ -50,7 +51,7 @@ def test_blocks_may_share_a_beginning(tmp_path):
 
 def test_a_run_is_named_before_it_is_made_as_its_record_is_afterwards():
     (job,) = grids.plan([*grids.combinations({"system": "single", **SMALL})]).items()
-    assert job[0] == experiments.name_of(experiments.run(job[1]))
+    assert job[0] == runs.name_of(runs.run(job[1]))
 
 
 def test_a_run_that_two_mappings_ask_for_is_one_run():
@@ -60,8 +61,8 @@ def test_a_run_that_two_mappings_ask_for_is_one_run():
 
 
 def test_the_plan_keeps_the_order_of_the_grid_and_reads_each_data_set_once(monkeypatch):
-    plain, reads = experiments.sources, []
-    monkeypatch.setattr(experiments, "sources", lambda *told: reads.append(told) or plain(*told))
+    plain, reads = runs.sources, []
+    monkeypatch.setattr(runs, "sources", lambda *told: reads.append(told) or plain(*told))
     small = {**SMALL, "system": ["copy", "single"], "data.draw": [1, 0], "seed": [0, 1]}
     jobs = [*grids.plan([*grids.combinations(small)]).values()]
     assert jobs == [*grids.combinations(small)] and len(reads) == 2
@@ -113,7 +114,7 @@ def test_the_smoke_grid_holds_24_runs():
     ],
 )
 def test_a_mistyped_grid_is_answered_in_one_line_and_nothing_runs(tmp_path, monkeypatch, capsys, text, says):
-    monkeypatch.setattr(experiments, "run", lambda *told: pytest.fail("it ran"))
+    monkeypatch.setattr(runs, "run", lambda *told: pytest.fail("it ran"))
     (tmp_path / "grid.yaml").write_text(text)
     words = ["sweep", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--data-dir", tmp_path]
     assert cli.main([*map(str, words)]) == 2

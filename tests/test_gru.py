@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mmalign import recurrent
-from mmalign.recurrent import BidirectionalGRU
+from mmalign.method import gru as gru_file
+from mmalign.method.gru import BidirectionalGRU
 
 
 def pytorch(gru, sequence, lengths):
@@ -61,7 +61,7 @@ def test_saturated_gates_stay_finite():
 def test_without_the_compiled_path_pytorchs_own_runs_and_agrees(monkeypatch):
     gru, sequence, lengths = BidirectionalGRU(3, 4), torch.randn(3, 6, 3), torch.tensor([6, 1, 4])
     ours = gru(sequence, lengths)
-    monkeypatch.setattr(recurrent, "compiled", None)
+    monkeypatch.setattr(gru_file, "compiled", None)
     plain = gru(sequence, lengths)
     assert plain.shape == ours.shape
     torch.testing.assert_close(plain, ours)

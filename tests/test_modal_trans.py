@@ -11,7 +11,7 @@ from torch import nn
 import mmalign
 from mmalign import InputError, masks
 from mmalign.baselines.modal_trans import Coupled, ModalTransConfig, Seq2Seq
-from mmalign.encoders import sinusoidal_positions
+from mmalign.method.encoders import sinusoidal_positions
 
 TINY = {"width": 8, "translator_width": 8}
 

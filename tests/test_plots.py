@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmalign import masks, plots
+from mmalign import masks
+from mmalign.figures import plots
 
 
 @pytest.fixture(autouse=True)

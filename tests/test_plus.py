@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import mmalign
 from mmalign import InputError, MMAlignPlus, MMAlignPlusConfig
-from mmalign.plus import TEACHERS, WEIGHTS, value_loss
+from mmalign.method.plus import TEACHERS, WEIGHTS, value_loss
 
 BLIND = {"weights": "identity", "value": 0.0, "lambda_con": 0.0}
 OFF = {"lambda_con": 0.0, "value": 0.0, "consistency": 0.0}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmalign import InputError, experiments, grids, reproduce, tables
+from mmalign import InputError, experiments
+from mmalign.experiments import grids, reproduce, tables
 
 GRID = """
 system: [single, copy]

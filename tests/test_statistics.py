@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmalign.statistics import paired
+from mmalign.experiments.statistics import paired
 
 
 def test_the_interval_is_students_for_the_mean_of_the_differences():

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mmalign import InputError, cli, experiments, sweep
+from mmalign import InputError, cli
+from mmalign.experiments import runs, sweep
 
 GRID = """
 system: [single, copy, mm-align]
@@ -109,7 +110,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
 
 def fragile(line, data_dir):
     """What a worker does that is killed the first time it meets seed 1, and every time it meets seed 3."""
-    met, plain = Path(os.environ["MET"]), experiments.fit
+    met, plain = Path(os.environ["MET"]), runs.fit
 
     def fit(model, data, training, *rest):
         with met.open("a") as file:
@@ -118,7 +119,7 @@ def fragile(line, data_dir):
             os.kill(os.getpid(), signal.SIGKILL)
         return plain(model, data, training, *rest)
 
-    experiments.fit = fit
+    runs.fit = fit
     sweep.serve(line, data_dir)
 
 
@@ -137,7 +138,7 @@ def test_a_killed_worker_costs_only_its_run_which_is_tried_once_more(tmp_path, m
 
 
 def test_a_failed_run_is_recorded_with_its_error_and_retried_on_demand_while_the_rest_goes_on(tmp_path, monkeypatch):
-    grid, out, plain = written(tmp_path, SIX), tmp_path / "out", experiments.fit
+    grid, out, plain = written(tmp_path, SIX), tmp_path / "out", runs.fit
     called = []
 
     def fit(model, data, training, *rest):
@@ -146,7 +147,7 @@ def test_a_failed_run_is_recorded_with_its_error_and_retried_on_demand_while_the
             raise RuntimeError("two\nlines")
         return plain(model, data, training, *rest)
 
-    monkeypatch.setattr(experiments, "fit", fit)
+    monkeypatch.setattr(runs, "fit", fit)
     assert sweep.sweep(grid, out) == (6, 0, 5, 1) and called == [0, 1, 2, 3, 4, 5]
     (trouble,) = (out / sweep.FAILED).iterdir()
     about = json.loads(trouble.read_text())
@@ -155,7 +156,7 @@ def test_a_failed_run_is_recorded_with_its_error_and_retried_on_demand_while_the
 
     assert sweep.sweep(grid, out) == (6, 5, 0, 1) and len(called) == 6  # not unasked
     assert sweep.sweep(grid, out, retry=True) == (6, 5, 0, 1) and called[6:] == [2]
-    monkeypatch.setattr(experiments, "fit", plain)
+    monkeypatch.setattr(runs, "fit", plain)
     assert sweep.sweep(grid, out, retry=True) == (6, 5, 1, 0)
     assert len(rows(out)) == 6 and not [*(out / sweep.FAILED).iterdir()]
 
@@ -204,8 +205,8 @@ def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
 
 
 def test_a_worker_with_other_data_or_versions_is_found_out(tmp_path, monkeypatch):
-    grid, plain = written(tmp_path, SIX.replace("[0, 1, 2, 3, 4, 5]", "0")), experiments.run
-    monkeypatch.setattr(experiments, "run", lambda *a, **b: {**plain(*a, **b), "versions": {"torch": "0.1"}})
+    grid, plain = written(tmp_path, SIX.replace("[0, 1, 2, 3, 4, 5]", "0")), runs.run
+    monkeypatch.setattr(runs, "run", lambda *a, **b: {**plain(*a, **b), "versions": {"torch": "0.1"}})
     assert sweep.sweep(grid, tmp_path / "out") == (1, 0, 0, 1)
     about = json.loads(next((tmp_path / "out" / sweep.FAILED).iterdir()).read_text())
     assert "0.1" in about["error"] and not rows(tmp_path / "out")
@@ -222,7 +223,7 @@ def test_the_order_of_a_grid_changes_no_row(undisturbed, tmp_path):
 
 
 def test_the_status_says_that_runs_failed_and_where_to_look(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiments, "fit", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(runs, "fit", lambda *arguments: 1 / 0)
     out = tmp_path / "out"
     assert cli.main(["sweep", str(written(tmp_path, SIX)), "--out", str(out)]) == 1
     said = capsys.readouterr()

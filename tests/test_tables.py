@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmalign import InputError, cli, experiments, statistics, tables
+from mmalign import InputError, cli, experiments
+from mmalign.experiments import statistics, tables
 
 CONFIG = {"model": {"width": 32}, "train": {"lr": 0.001}, "data": {"digest": "d"}, "device": "cpu", "threads": 1}
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import mmalign
-from mmalign import dynamics, masks, transport, widgets
+from mmalign import masks, transport
+from mmalign.figures import widgets
+from mmalign.method import dynamics
 from mmalign.neighbours import MLA
 from mmalign.neighbours.senses import fuse
 

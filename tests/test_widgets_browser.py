@@ -14,7 +14,8 @@ import torch
 from test_browser import CHROMIUM, FAINT, Quiet, devtools, show  # noqa: F401
 
 import mmalign
-from mmalign import transport, widgets
+from mmalign import transport
+from mmalign.figures import widgets
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: the sliders were not moved in a browser")

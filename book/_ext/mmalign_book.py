@@ -1,8 +1,9 @@
 """The book's own Sphinx extension: everything a page needs lies beside it, so that it reads offline.
 
 * MathJax is copied from the installed `sphinx-mathjax-offline`, without the parts that no page uses.
-* The parts in `mmalign/static/*.js`, joined in the order of their names, are one ES module, as anywidget wants it.
-  It becomes a classic script: a browser refuses to load a module into a page that was opened as a file.
+* The parts in `mmalign/figures/static/*.js`, joined in the order of their names, are one ES module, as
+  anywidget wants it. It becomes a classic script: a browser refuses to load a module into a page that was opened
+  as a file.
 """
 
 import re
@@ -55,7 +56,7 @@ def mend_references(app, page, template, context, doctree):
 
 def add_widgets(app):
     spec = find_spec("mmalign")  # finds the package without importing it
-    static = Path(spec.origin).parent / "static" if spec and spec.origin else None
+    static = Path(spec.origin).parent / "figures/static" if spec and spec.origin else None
     parts = sorted(static.glob("*.js")) if static else []
     if not parts:
         return

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..batch import Batch, DataSpec
 from ..config import BoundConfig
-from ..mult import Backbone
+from ..method.backbone import Backbone
 from ..system import Stage, Step, System
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
-from ..imputing import Imputing
+from ..method.denoising import Imputing
 
 
 class ZeroFill(Imputing):

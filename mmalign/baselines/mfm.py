@@ -16,9 +16,9 @@ from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..config import FillConfig
 from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
-from ..imputing import Imputing
-from ..readout import Readout
-from ..recurrent import BidirectionalGRU
+from ..method.denoising import Imputing
+from ..method.gru import BidirectionalGRU
+from ..method.readout import Readout
 from ..system import Stage
 
 

@@ -15,9 +15,9 @@ from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import FillConfig
 from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
-from ..imputing import Imputing
-from ..mult import CrossStack
-from ..recurrent import BidirectionalGRU
+from ..method.backbone import CrossStack
+from ..method.denoising import Imputing
+from ..method.gru import BidirectionalGRU
 from ..system import Stage
 
 

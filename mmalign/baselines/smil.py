@@ -18,8 +18,8 @@ from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import BackboneConfig
 from ..errors import AT_LEAST_0, FLAG, check_fields, one_of, whole
-from ..imputing import TwoPaths
-from ..mult import Backbone
+from ..method.backbone import Backbone
+from ..method.denoising import TwoPaths
 from ..system import Stage, Step
 
 

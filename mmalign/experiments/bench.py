@@ -19,8 +19,8 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from . import transport
-from .errors import InputError
+from .. import transport
+from ..errors import InputError
 
 SHAPES = ((32, 20, 2), (32, 50, 8), (64, 128, 8), (32, 256, 8))  # B, T, W
 FEATURES = 32
@@ -246,7 +246,7 @@ def machine_limit(batch: int, steps: int, window: int, sweeps: int, rates: dict[
 
 _PEAK = """
 import json, resource, sys
-from mmalign import bench
+from mmalign.experiments import bench
 unit = 2**20 if sys.platform == "darwin" else 2**10
 sweeps, *problems = json.loads(sys.argv[1])
 peaks = []

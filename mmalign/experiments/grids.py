@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from . import experiments
-from .errors import InputError, check, one_of, whole
-from .experiments import Experiment
+from ..errors import InputError, check, one_of, whole
+from . import runs
+from .runs import Experiment
 
 SECTIONS = ("model", "train", "data")
 FIELDS = tuple(field.name for field in fields(Experiment) if field.name not in SECTIONS)
@@ -103,12 +103,12 @@ def plan(grid: list[Experiment], data_dir: str | Path | None = None) -> Jobs:
         for place in alike:
             one = grid[place]
             try:
-                source = source or experiments.sources(one, data_dir)
+                source = source or runs.sources(one, data_dir)
                 new = {(one.system, one.setting), (one.survival, one.setting, one.seed, one.labelled)} - seen
                 if new:
-                    experiments.splits(one, source)
+                    runs.splits(one, source)
                     seen |= new
-                names[place] = experiments.name_of(experiments.plan(one, source))
+                names[place] = runs.name_of(runs.plan(one, source))
             except InputError as error:
                 raise InputError(f"{one.system} on {one.dataset}: {error}") from None
     return {names[place]: grid[place] for place in range(len(grid))}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import InputError
-from .experiments import OUTCOME, Experiment, plan, run, sources
+from ..errors import InputError
+from .runs import OUTCOME, Experiment, plan, run, sources
 from .tables import frame, measured, records
 
 LEFT_OUT = (*OUTCOME, "versions")  # a run made with other versions is compared all the same

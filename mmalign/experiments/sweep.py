@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from . import experiments, grids
-from .errors import InputError, check, whole
-from .experiments import Experiment
-from .files import write_whole
+from ..errors import InputError, check, whole
+from ..files import write_whole
+from . import grids, runs
 from .grids import Jobs
+from .runs import Experiment
 
 FAILED = "failed"  # the folder, inside the sweep's own, of what went wrong
 
@@ -49,7 +49,7 @@ def attempt(experiment: Experiment, data_dir: str | None = None) -> Outcome:
     """Run it. What goes wrong is an outcome as well."""
     try:
         with _ALONE:
-            return Outcome(experiments.run(experiment, data_dir, progress=False))
+            return Outcome(runs.run(experiment, data_dir, progress=False))
     except Exception as error:
         return Outcome(None, _line(error), traceback.format_exc())
 
@@ -240,14 +240,14 @@ def _keep(out: Path, name: str, experiment: Experiment, outcome: Outcome) -> boo
     """Write the record, or what went wrong; whether there was a record."""
     record, error, trace = outcome
     trouble = out / FAILED / name
-    if record is not None and experiments.name_of(record) != name:
+    if record is not None and runs.name_of(record) != name:
         error = "it was run on other data or with other versions than were planned here: "
         error += json.dumps({"digest": record["config"]["data"]["digest"], **record["versions"]})
     if error:
         about = {"experiment": asdict(experiment), "error": error, "trace": trace.splitlines()}
         write_whole(trouble, (json.dumps(about, indent=1) + "\n").encode())
         return False
-    experiments.store(record, out)
+    runs.store(record, out)
     trouble.unlink(missing_ok=True)
     return True
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .errors import InputError, one_of
-from .experiments import RECORD, name_of
-from .registry import SYSTEMS
+from ..errors import InputError, one_of
+from ..registry import SYSTEMS
+from .runs import RECORD, name_of
 from .statistics import paired
 
 KEYS = ("dataset", "pair", "survival", "setting", "labelled")  # what a mean over seeds never mixes

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from . import masks
+from .. import masks
 
 INK = "#7a7a7a"  # readable on white and on near-black
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import masks
-from .batch import Batch, DataSpec, Samples
-from .config import BackboneConfig
+from .. import masks
+from ..batch import Batch, DataSpec, Samples
+from ..config import BackboneConfig
 from .encoders import Embed
 from .readout import Readout
 

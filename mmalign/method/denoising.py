@@ -9,11 +9,11 @@ from functools import partial
 
 from torch import Tensor
 
-from . import losses
-from .batch import Batch, DataSpec
-from .config import FillConfig
-from .mult import Backbone
-from .system import Stage, Step, System, by_presence
+from .. import losses
+from ..batch import Batch, DataSpec
+from ..config import FillConfig
+from ..system import Stage, Step, System, by_presence
+from .backbone import Backbone
 
 
 def temperature(config: FillConfig, epoch: int, epochs: int) -> float:

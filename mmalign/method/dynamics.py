@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import masks, transport
-from .config import MMAlignConfig
-from .recurrent import BidirectionalGRU
+from .. import masks, transport
+from ..config import MMAlignConfig
+from .gru import BidirectionalGRU
 
 
 class Fitter(nn.Module):

@@ -1,4 +1,4 @@
-"""The compiled recurrence of `mmalign.recurrent`: both directions, each sequence to its own length.
+"""The compiled recurrence of `mmalign.method.gru`: both directions, each sequence to its own length.
 
 Axes: B sequences, T time steps, 2 directions (forward, backward), H hidden features; 3H gates in PyTorch's
 order: reset, update, candidate.

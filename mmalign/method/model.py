@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import losses
-from .batch import Batch, DataSpec
-from .config import MMAlignConfig
+from .. import losses
+from ..batch import Batch, DataSpec
+from ..config import MMAlignConfig
+from ..system import Stage, Step
+from .denoising import Imputing, temperature
 from .dynamics import AlignmentDynamics
-from .imputing import Imputing, temperature
-from .system import Stage, Step
 
 
 class MMAlign(Imputing):

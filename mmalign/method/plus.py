@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import losses
-from .batch import Batch, DataSpec, Samples
-from .config import MMAlignConfig
-from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of
-from .imputing import temperature
+from .. import losses
+from ..batch import Batch, DataSpec, Samples
+from ..config import MMAlignConfig
+from ..errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of
+from ..system import Stage, Step
+from .backbone import Attention, Backbone
+from .denoising import temperature
 from .model import MMAlign
-from .mult import Attention, Backbone
-from .system import Stage, Step
 
 WEIGHTS = ("transport", "learnt", "identity", "random", "global")
 TEACHERS = ("complete", "shuffled", "self", "mean", "double")

@@ -7,8 +7,8 @@ other losses whatever unit the labels have; answers come back in the labels' own
 import torch
 from torch import Tensor, nn
 
-from . import losses
-from .batch import DataSpec, Samples
+from .. import losses
+from ..batch import DataSpec, Samples
 
 
 class Readout(nn.Module):

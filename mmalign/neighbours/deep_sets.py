@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec
-from ..encoders import Standardise
 from ..errors import BELOW_1, FLAG, InputError, check_fields, one_of
-from ..mult import CrossStack
-from ..readout import Readout
+from ..method.backbone import CrossStack
+from ..method.encoders import Standardise
+from ..method.readout import Readout
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig, Scaled, Senses
 

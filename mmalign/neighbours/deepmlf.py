@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..errors import AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of, whole
-from ..readout import Readout
+from ..method.readout import Readout
 from ..system import Stage, Step
 from .language import BUILT, Codebook, Ids, LanguageModel, counted_perplexity, next_word_loss
 from .senses import Neighbour, NeighbourConfig

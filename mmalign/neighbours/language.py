@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..encoders import Standardise
 from ..errors import InputError
+from ..method.encoders import Standardise
 
 BUILT = ("gpt2", "llama")  # layouts of the small models; any other name is for `from_pretrained`
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec
 from ..errors import one_of
-from ..readout import Readout
+from ..method.readout import Readout
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig, fuse
 

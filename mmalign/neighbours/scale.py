@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from .. import masks
 from ..batch import Batch, DataSpec
-from ..encoders import sinusoidal_positions
 from ..errors import ABOVE_0, FLAG, SHARE, InputError, check_fields, one_of, whole
-from ..mult import CrossStack
-from ..readout import Readout
+from ..method.backbone import CrossStack
+from ..method.encoders import sinusoidal_positions
+from ..method.readout import Readout
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..config import BackboneConfig
-from ..encoders import Embed
-from ..mult import CrossStack
-from ..readout import Readout
+from ..method.backbone import CrossStack
+from ..method.encoders import Embed
+from ..method.readout import Readout
 from ..system import System
 
 

@@ -8,10 +8,10 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...data import missing
+from ...data.source import TEST, TRAIN, VALID
+from ...errors import SEED, SHARE, InputError, check, one_of, whole
 from .. import plots
-from ..data import missing
-from ..data.source import TEST, TRAIN, VALID
-from ..errors import SEED, SHARE, InputError, check, one_of, whole
 from .base import Sliders
 
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}

@@ -9,8 +9,9 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots, transport
-from ..errors import InputError, check, whole
+from ... import transport
+from ...errors import InputError, check, whole
+from .. import plots
 from .base import PlanSliders, doubles, rounded, square, within
 
 

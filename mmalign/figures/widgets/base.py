@@ -19,8 +19,9 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots, transport
-from ..errors import ABOVE_0, InputError, check, whole
+from ... import transport
+from ...errors import ABOVE_0, InputError, check, whole
+from .. import plots
 
 STATIC = Path(__file__).parents[1] / "static"
 # anywidget takes one module that imports nothing: the parts, in the order of their names.

@@ -7,8 +7,8 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...errors import InputError
 from .. import plots
-from ..errors import InputError
 from .base import PlanSliders, doubles, rounded, square, within
 
 

@@ -8,11 +8,11 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...errors import AT_LEAST_0, InputError, check, one_of
+from ...neighbours.certainty import Classes
+from ...neighbours.mla import entropy_weights
+from ...neighbours.senses import fuse
 from .. import plots
-from ..errors import AT_LEAST_0, InputError, check, one_of
-from ..neighbours.certainty import Classes
-from ..neighbours.mla import entropy_weights
-from ..neighbours.senses import fuse
 from .base import Sliders, doubles, rounded
 
 

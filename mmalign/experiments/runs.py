@@ -12,12 +12,12 @@ from statistics import median
 
 import torch
 
-from .config import BackboneConfig, TrainConfig
-from .data import Source, Splits, make_splits
-from .errors import Diverged, InputError, check, one_of, whole
-from .files import write_whole
-from .registry import DATASETS, SYSTEMS, read
-from .training import evaluate, fit
+from ..config import BackboneConfig, TrainConfig
+from ..data import Source, Splits, make_splits
+from ..errors import Diverged, InputError, check, one_of, whole
+from ..files import write_whole
+from ..registry import DATASETS, SYSTEMS, read
+from ..training import evaluate, fit
 
 
 @dataclass(frozen=True, kw_only=True)

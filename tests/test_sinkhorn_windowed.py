@@ -11,17 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmalign import masks, transport
+from mmalign.transport import sinkhorn_windowed
 
 BOTH = {torch.float32: 1e-5, torch.float64: 1e-10}  # rounding, as a share of 1/l
-FAST = transport.compiled
+FAST = sinkhorn_windowed.compiled
 
 
 @pytest.fixture(params=["compiled", "plain"])
 def path(request, monkeypatch):
     """Every test that asks for it runs on both paths."""
     if request.param == "plain":
-        monkeypatch.setattr(transport, "compiled", None)
-    elif transport.compiled is None:
+        monkeypatch.setattr(sinkhorn_windowed, "compiled", None)
+    elif sinkhorn_windowed.compiled is None:
         pytest.skip("numba is not installed")
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmalign import InputError, experiments
-from mmalign.experiments import Experiment
+from mmalign import InputError
+from mmalign.experiments import runs
+from mmalign.experiments.runs import Experiment
 
 KEYS = {
     "system", "dataset", "pair", "survival", "setting", "seed", "metrics", "labelled", "best_epoch", "epochs",
@@ -27,12 +28,12 @@ BOUND = replace(SMALL, system="double", model={"width": 8})
 
 @pytest.fixture(scope="module")
 def record():
-    return experiments.run(SMALL)
+    return runs.run(SMALL)
 
 
 def test_a_record_has_exactly_the_keys_of_the_contract(record):
     assert set(record) == KEYS and set(record["metrics"]) == {"mae", "acc2", "f1"}
-    assert set(experiments.run(replace(SMALL, data={**SMALL.data, "task": "classification"}))["metrics"]) == {
+    assert set(runs.run(replace(SMALL, data={**SMALL.data, "task": "classification"}))["metrics"]) == {
         "accuracy", "f1_macro", "f1_weighted",
     }  # fmt: skip
 
@@ -46,11 +47,11 @@ def test_a_record_says_what_decided_it_in_plain_json(record):
 
 
 def test_the_same_experiment_gives_the_same_metrics_and_another_seed_others(record):
-    assert experiments.run(SMALL)["metrics"] == record["metrics"] != experiments.run(replace(SMALL, seed=1))["metrics"]
+    assert runs.run(SMALL)["metrics"] == record["metrics"] != runs.run(replace(SMALL, seed=1))["metrics"]
 
 
 def test_the_upper_bound_depends_neither_on_p_nor_on_the_setting():
-    found = [experiments.run(replace(BOUND, survival=p, setting=s)) for p, s in ((0.1, "A"), (0.9, "A"), (0.5, "B"))]
+    found = [runs.run(replace(BOUND, survival=p, setting=s)) for p, s in ((0.1, "A"), (0.9, "A"), (0.5, "B"))]
     assert found[0]["metrics"] == found[1]["metrics"] == found[2]["metrics"]
     assert [one["survival"] for one in found] == [0.1, 0.9, 0.5]  # what was asked is what is recorded
 
@@ -59,35 +60,35 @@ def test_every_system_is_tested_on_the_same_samples():
     """Whatever a system needs, the seed alone decides who is tested: the means of their labels agree."""
     seen = {}
     for system in ("single", "double", "copy"):
-        record = experiments.run(replace(SMALL, system=system, model={"width": 8}, train={"epochs": 3}))
+        record = runs.run(replace(SMALL, system=system, model={"width": 8}, train={"epochs": 3}))
         seen[system] = record["config"]["data"]["digest"]
     assert len(set(seen.values())) == 1
 
 
 def test_a_metric_that_is_not_defined_is_null_and_not_nan(monkeypatch):
-    monkeypatch.setattr(experiments, "evaluate", lambda model, split: {"mae": 1.0, "acc2": math.nan})
-    assert experiments.run(BOUND)["metrics"] == {"mae": 1.0, "acc2": None}
+    monkeypatch.setattr(runs, "evaluate", lambda model, split: {"mae": 1.0, "acc2": math.nan})
+    assert runs.run(BOUND)["metrics"] == {"mae": 1.0, "acc2": None}
 
 
 def test_the_official_preset_reports_the_epoch_that_validation_chose():
     official = replace(SMALL, system="mm-align-official", train={"epochs": 4}, model={"width": 8, "warmup": 1})
     chosen = replace(official, train={"epochs": 4, "select": "validation"})
-    assert experiments.run(official)["metrics"] == experiments.run(chosen)["metrics"]
+    assert runs.run(official)["metrics"] == runs.run(chosen)["metrics"]
 
 
 def test_a_file_is_named_by_what_decides_its_result(record, tmp_path):
-    name = experiments.name_of(record)
-    assert experiments.name_of({**record, "metrics": {}, "train_seconds": 0.0, "best_epoch": 0}) == name
+    name = runs.name_of(record)
+    assert runs.name_of({**record, "metrics": {}, "train_seconds": 0.0, "best_epoch": 0}) == name
     changes = ({"seed": 1}, {"survival": 0.4}, {"setting": "B"}, {"system": "copy"}, {"labelled": 0.5}, {"config": {}})
-    names = {experiments.name_of({**record, **change}) for change in changes}
+    names = {runs.name_of({**record, **change}) for change in changes}
     assert len(names) == len(changes) and name not in names
-    path = experiments.store(record, tmp_path / "new")
+    path = runs.store(record, tmp_path / "new")
     assert json.loads(path.read_text()) == record and [one.name for one in path.parent.iterdir()] == [name]
 
 
 def test_one_setting_of_the_data_has_one_name():
     one, two = (replace(SMALL, data={**SMALL.data, "first_noise": value}) for value in (1, 1.0))
-    names = {experiments.name_of(experiments.plan(each, experiments.sources(each))) for each in (one, two)}
+    names = {runs.name_of(runs.plan(each, runs.sources(each))) for each in (one, two)}
     assert len(names) == 1
 
 
@@ -96,9 +97,9 @@ def test_what_a_system_lacks_in_any_part_is_said_before_the_training(tmp_path):
     own = {"visible": draw.normal(size=(40, 3, 2)), "victim": draw.normal(size=(40, 3, 2))}
     np.savez(tmp_path / "arrays.npz", **own, labels=draw.normal(size=40), missing=lacking)
     for seed in range(5):  # the one without its victim stands in every part in turn
-        asked = experiments.Experiment(system="double", dataset="arrays", seed=seed)
+        asked = Experiment(system="double", dataset="arrays", seed=seed)
         with pytest.raises(InputError, match="needs the victim of every sample"):
-            experiments.splits(asked, experiments.sources(asked, tmp_path))
+            runs.splits(asked, runs.sources(asked, tmp_path))
 
 
 @pytest.mark.parametrize(

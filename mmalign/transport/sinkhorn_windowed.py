@@ -6,7 +6,7 @@ transport" and "The window cost"). The window is an infinite barrier, so it is e
 outside is never stored, let alone computed.
 
 All work is on the band, so that it grows with B * T * (2W+1), and safe at any mu: compiled on the CPU
-(`mmalign.compiled`), in the log domain in plain torch elsewhere. Inside, bands are (B, 2W+1, T), time last,
+(`mmalign.transport.compiled`), in the log domain in plain torch elsewhere. Inside, bands are (B, 2W+1, T), time last,
 so that each sweep reads memory in order.
 """
 
@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import masks
-from .errors import ABOVE_0, AT_LEAST_0, InputError, check, whole
+from .. import masks
+from ..errors import ABOVE_0, AT_LEAST_0, InputError, check, whole
 
 try:
     from . import compiled
