@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 try:
-    from . import compiled_gru as compiled
-except ImportError:  # without numba
+    from . import gru_compiled as compiled
+except ModuleNotFoundError as error:  # without numba
+    if error.name != "numba":
+        raise
     compiled = None
 
 
