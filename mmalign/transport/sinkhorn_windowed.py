@@ -24,7 +24,9 @@ from ..errors import ABOVE_0, AT_LEAST_0, InputError, check, whole
 
 try:
     from . import compiled
-except ImportError:  # without numba
+except ModuleNotFoundError as error:
+    if error.name != "numba":  # what is missing is ours
+        raise
     compiled = None
 
 
