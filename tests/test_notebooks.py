@@ -74,6 +74,21 @@ def test_it_starts_with_a_title_that_has_no_number(chapter):
     assert re.match(r"# (?!\d)\S", chapter.cells[0].source)
 
 
+def is_folded(cell):
+    return "hide-input" in cell.metadata.get("tags", [])
+
+
+def test_no_line_of_code_is_wider_than_the_page(chapter):
+    lines = [line for cell in code_cells(chapter) for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 88] == [], "run `ruff format notebooks`, or break the words yourself"
+
+
+def test_imports_and_checks_are_folded_so_that_the_lesson_is_what_one_sees(chapter):
+    first_imports = next(cell for cell in code_cells(chapter) if re.search("^import ", cell.source, re.M))
+    checks = [cell for cell in code_cells(chapter) if "check" in cell.metadata.get("tags", [])]
+    assert [cell.id for cell in [first_imports, *checks] if not is_folded(cell)] == [], "tag them hide-input"
+
+
 def test_one_cell_holds_the_parameters_and_the_small_ones_are_among_them(chapter):
     tagged = [cell for cell in code_cells(chapter) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
