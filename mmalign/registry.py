@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import baselines, neighbours
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, TrainConfig, settings
-from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch
+from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch, spelling
 from .data.assemble import SPEECH
 from .errors import one_of
 from .method.model import MMAlign
@@ -98,6 +98,10 @@ def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object])
     return smartwatch.read("magnitude" in pair, **_known("smartwatch", options))
 
 
+def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    return spelling.read(**options)
+
+
 def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return planted.read("third" in pair, **options)
 
@@ -119,6 +123,12 @@ def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
 DATASETS = {
     "smartwatch": DatasetEntry(
         _smartwatch, ("acc", "gyro"), "7 shoulder exercises seen by a watch; embedded", others=("magnitude",)
+    ),
+    "spelling": DatasetEntry(
+        _spelling,
+        ("letters", "sounds"),
+        "117 000 English words, written and spoken; embedded",
+        config=spelling.SpellingConfig,
     ),
     "planted": DatasetEntry(
         _planted,
@@ -174,7 +184,7 @@ def load(
     """A data set, split, with the victims that nobody may see hidden behind NaN.
 
     Args:
-        name: smartwatch, planted, ict-mmmo, pom, youtube, mosi, mosei, meld or arrays.
+        name: smartwatch, spelling, planted, ict-mmmo, pom, youtube, mosi, mosei, meld or arrays.
         pair: (visible, victim), or with others behind them for the systems that take more.
         survival: p in (0, 1], the share of samples whose victim is present.
         setting: "A", no victim in validation and test; "B", there with the training rate; "R", every modality

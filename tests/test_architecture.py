@@ -21,7 +21,7 @@ INSIDE = {  # the same rule inside the rooms
     "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
         "missing ragged source limits unpickle arrays assemble hdf5 cmu meld imported folders published fetch "
-        "planted smartwatch stored splits __init__"
+        "planted smartwatch spelling stored splits __init__"
     ).split(),
     "experiments": "runs grids sweep statistics tables reproduce bench __init__".split(),
     "figures": "__init__ plots widgets".split(),

@@ -34,7 +34,7 @@ def test_data_lie_where_one_says_else_where_the_environment_says_else_in_the_cac
     assert str(registry.data_folder()) == "elsewhere" and str(registry.data_folder("here")) == "here"
 
 
-@pytest.mark.parametrize("name", ["smartwatch", "planted"])
+@pytest.mark.parametrize("name", ["smartwatch", "spelling", "planted"])
 def test_embedded_data_load_by_name_alone(name, monkeypatch, tmp_path):
     monkeypatch.setenv("MMALIGN_DATA", str(tmp_path / "nowhere"))
     data = mmalign.load(name)
@@ -44,7 +44,7 @@ def test_embedded_data_load_by_name_alone(name, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        ({"name": "mars"}, "unknown dataset 'mars'; known: smartwatch, planted, ict-mmmo, arrays"),
+        ({"name": "mars"}, "unknown dataset 'mars'; known: smartwatch, spelling, planted, ict-mmmo, arrays"),
         (
             {"name": "smartwatch", "pair": ("acc", "magnet")},
             "unknown modality of smartwatch 'magnet'; known: acc, gyro",
