@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from . import moved, transport
 from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
-from .config import BoundConfig, FillConfig, MMAlignConfig, TrainConfig
+from .config import BoundConfig, Condition, FillConfig, MMAlignConfig, TrainConfig
 from .diagnosis import Diagnosis, diagnose
 from .errors import InputError
 from .method.model import MMAlign
@@ -17,9 +17,9 @@ from .registry import from_arrays, load
 from .training import History, evaluate, fit
 
 __all__ = [
-    "MFM", "SMIL", "BoundConfig", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError", "MMAlign",
-    "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill", "diagnose",
-    "evaluate", "fit", "from_arrays", "load", "transport",
+    "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError",
+    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill",
+    "diagnose", "evaluate", "fit", "from_arrays", "load", "transport",
 ]  # fmt: skip
 moved.answer()  # to the import names of the first release
 __version__ = version("mmalign")

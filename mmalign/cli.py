@@ -12,7 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .config import Condition
 from .errors import InputError, check, one_of, whole
+from .settings import described
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -45,13 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train and test one system on one data set")
     run.add_argument("--system", required=True, metavar="NAME", help="single, double, mm-align, ...")
     run.add_argument("--dataset", required=True, metavar="NAME", help="smartwatch, planted, ...: mmalign data list")
-    run.add_argument("--pair", metavar="VISIBLE:VICTIM", type=_pair)
-    run.add_argument("--survival", metavar="P", type=_number, default=0.5, help="share of samples with their victim")
-    run.add_argument(
-        "--setting", metavar="A|B", default="A", help="A: no victim in test; B: as in training; R: any modality absent"
-    )
-    run.add_argument("--seed", metavar="N", type=_whole, default=0, help="draws splits, absences and weights")
-    run.add_argument("--labelled", metavar="SHARE", type=_number, default=1.0, help="share of training labels shown")
+    for name, default, rule, about in described(Condition):
+        kind, shown = _WORDS.get(type(default), (_pair, "VISIBLE:VICTIM"))
+        shown = "|".join(rule.known) if rule and rule.known else shown
+        run.add_argument(f"--{name}", metavar=shown, type=kind, default=argparse.SUPPRESS, help=about)
     run.add_argument("--window", metavar="W", type=_whole, help="half-width of the alignment window, in steps")
     run.add_argument("--mu", metavar="MU", type=_number, help="entropy strength, in units of the cosine cost")
     run.add_argument("--epochs", metavar="N", type=_whole)
@@ -140,6 +139,9 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"a whole number was expected, found {text!r}") from None
 
 
+_WORDS = {float: (_number, "NUMBER"), int: (_whole, "N"), str: (str, "NAME")}
+
+
 def _assignment(text: str) -> tuple[str, str, object]:
     target, equals, value = text.partition("=")
     section, dot, name = target.partition(".")
@@ -166,8 +168,8 @@ def _run(arguments: argparse.Namespace) -> None:
     for section, name in (("model", "window"), ("model", "mu"), ("train", "epochs")):
         if getattr(arguments, name) is not None:
             changes[section][name] = getattr(arguments, name)
-    plain = ("system", "dataset", "pair", "survival", "setting", "seed", "labelled", "device", "threads")
-    experiment = runs.Experiment(**{name: getattr(arguments, name) for name in plain}, **changes)
+    told = {name: value for name, value in vars(arguments).items() if name in runs.FIELDS}
+    experiment = runs.Experiment(**told, **changes)
     if arguments.out is not None:
         _check_folder(arguments.out)
     elif arguments.resume:

@@ -4,10 +4,43 @@ A variation is `dataclasses.replace`, a record is `dataclasses.asdict`. The defa
 options that follow the paper's released code instead are marked `code:` and gathered in `OFFICIAL`.
 """
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, SEED, InputError, check_fields, one_of, whole
+from .settings import Settings, Share, settings
+
+__all__ = [
+    "OFFICIAL_MODEL", "OFFICIAL_TRAIN", "BackboneConfig", "BoundConfig", "Condition", "FillConfig", "MMAlignConfig",
+    "TrainConfig", "settings",
+]  # fmt: skip
+Pair = Annotated[tuple[str, ...], "the visible modality, the victim; others may follow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition(Settings):
+    """Under which condition a system is trained and tested: who lacks what, how many labels are known."""
+
+    pair: Pair
+    survival: Annotated[Share, "p, the share of samples whose victim is present"] = 0.5
+    setting: Annotated[
+        Literal["A", "B", "R"],
+        "A: no victim in validation and test; B: there with the training rate; R: every modality of every sample "
+        "stays with chance p, at least one does",
+    ] = "A"
+    seed: Annotated[int, SEED, "draws the split, or only who lacks what where the data come split; and the weights"] = 0
+    labelled: Annotated[Share, "share of the training labels that are shown, whole groups where there are any"] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 < len(self.pair) == len({*self.pair}):
+            told = ":".join(map(str, self.pair))
+            raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {told}")
+
+    @property
+    def whole(self) -> Self:
+        """The same samples on the same sides, with every victim: what an upper bound is given."""
+        return replace(self, survival=1.0, setting="B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,18 +182,3 @@ OFFICIAL_MODEL = {
     "impute_head": "mixture",
 }  # fmt: skip
 OFFICIAL_TRAIN = {"epochs": 41, "patience": 7, "clip_scope": "all", "select": "official"}
-
-
-def settings(kind: type, defaults: dict, **changes: object) -> object:
-    """A configuration of `kind` with `defaults`, then `changes`; an unknown field is named.
-
-    >>> settings(TrainConfig, {"epochs": 41}, lr=0.01).epochs
-    41
-    """
-    known = {field.name: field for field in dataclasses.fields(kind)}
-    for name, value in changes.items():
-        if name not in known:
-            raise InputError(f"{kind.__name__} has no field {name!r}; known: {', '.join(sorted(known))}")
-        if isinstance(known[name].default, float) and type(value) is int:
-            changes[name] = float(value)  # so that one setting has one record
-    return kind(**{**defaults, **changes})

@@ -7,7 +7,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .baselines import Double, Single
-from .config import TrainConfig, settings
+from .config import Condition, TrainConfig, settings
 from .data import Source, Split, Splits, make_splits
 from .errors import InputError
 from .experiments.statistics import Paired, paired
@@ -97,7 +97,8 @@ def diagnose(
     todo = [(fold, name) for fold in range(FOLDS) for name in MEASURED]
     for fold, name in tqdm(todo, desc="diagnose", unit="training", disable=None if progress is None else not progress):
         kind = MEASURED[name]
-        part = make_splits(pool, data.spec.modalities, 1.0, "B" if kind.needs_every_victim else "A", fold)
+        condition = Condition(pair=data.spec.modalities, survival=1.0, setting="A", seed=fold)
+        part = make_splits(pool, condition.whole if kind.needs_every_victim else condition)
         system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
         fit(system, part, train, progress=False)
         scores[name].append(evaluate(system, part.test)[metric])

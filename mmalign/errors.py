@@ -23,6 +23,12 @@ class Rule(NamedTuple):
 
     expected: str
     holds: Callable[[object], bool]
+    known: tuple[str, ...] = ()  # where only a few names are allowed
+
+
+def choice(known: tuple[str, ...]) -> Rule:
+    """One of a few names."""
+    return Rule(f"one of {', '.join(known)}", lambda value: value in known, known)
 
 
 def _is(value: object, kind: type) -> bool:
@@ -56,7 +62,9 @@ def check(name: str, value: object, rule: Rule) -> None:
     Traceback (most recent call last):
     mmalign.errors.InputError: width must be a whole number of at least 1, found 0
     """
-    if not rule.holds(value):
+    if rule.known:
+        one_of(name, value, rule.known)
+    elif not rule.holds(value):
         raise InputError(f"{name} must be {rule.expected}, found {value!r}")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from . import baselines, neighbours
-from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, TrainConfig, settings
+from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, Condition, TrainConfig, settings
 from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch, spelling
 from .data.assemble import SPEECH
 from .errors import one_of
@@ -203,7 +203,8 @@ def load(
     """
     one_of("dataset", name, tuple(DATASETS))
     pair = DATASETS[name].pair if pair is None else tuple(pair)
-    return make_splits(read(name, pair, data_dir, **options), pair, survival, setting, seed, labelled)
+    condition = Condition(pair=pair, survival=survival, setting=setting, seed=seed, labelled=labelled)
+    return make_splits(read(name, pair, data_dir, **options), condition)
 
 
 def from_arrays(
@@ -240,4 +241,4 @@ def from_arrays(
     (30, 10, 10)
     """
     source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, unlabelled, task)
-    return make_splits(source, ("visible", "victim"), survival=1.0, setting="B", seed=seed)
+    return make_splits(source, Condition(pair=("visible", "victim"), survival=1.0, setting="B", seed=seed))

@@ -11,8 +11,8 @@ from mmalign import moved
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "errors files config masks batch losses metrics system transport method baselines neighbours data checkpoint "
-    "training registry experiments diagnosis figures cli moved __init__ __main__"
+    "errors files settings config masks batch losses metrics system transport method baselines neighbours data "
+    "checkpoint training registry experiments diagnosis figures cli moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
     "transport": "compiled sinkhorn_windowed __init__".split(),

@@ -7,9 +7,11 @@ import torch
 
 import mmalign
 from mmalign import InputError
+from mmalign.config import Condition
 from mmalign.data import make_splits
 
 N, T = 20, 4
+REVERSED = Condition(pair=("victim", "visible")).whole
 
 
 def arrays(**changes):
@@ -147,9 +149,9 @@ def test_what_lacks_its_victim_cannot_be_the_visible_one():
     own, marked = arrays(), np.arange(N) % 2 == 0
     source = mmalign.from_arrays(**own, missing=marked).source
     with pytest.raises(InputError, match="10 samples lack 'victim', which must be the victim then"):
-        make_splits(source, ("victim", "visible"), 1.0, "B", 0)
+        make_splits(source, REVERSED)
     whole = mmalign.from_arrays(**own).source
-    assert make_splits(whole, ("victim", "visible"), 1.0, "B", 0).spec.widths == (2, 3)
+    assert make_splits(whole, REVERSED).spec.widths == (2, 3)
 
 
 def test_the_digest_tells_who_lacks_the_victim_and_who_belongs_together():

@@ -8,6 +8,7 @@ import torch
 
 import mmalign
 from mmalign import MMAlign, Single, TrainConfig
+from mmalign.config import Condition
 from mmalign.data import make_splits
 from mmalign.registry import SYSTEMS, read
 
@@ -42,7 +43,7 @@ def test_single_does_not_depend_on_the_survival_rate_or_on_who_survives():
     source = replace(source, parts=torch.arange(60) % 5 // 3 + (torch.arange(60) % 5 == 4))  # it comes split, 3:1:1
     found = []
     for survival, seed in ((0.2, 0), (0.9, 0), (0.2, 1)):
-        data = make_splits(source, ("first", "second"), survival, "A", seed)
+        data = make_splits(source, Condition(pair=("first", "second"), survival=survival, seed=seed))
         found.append(outcome("single", data, seed=7))
     assert found[0][0] == found[1][0] == found[2][0]
     assert small.same_weights(found[0][1], found[1][1]) and small.same_weights(found[0][1], found[2][1])
@@ -86,7 +87,7 @@ def contest(victim=None, seeds=3):
         if victim is not None:
             noise = torch.randn(data.source.features["second"].shape, generator=torch.Generator().manual_seed(seed))
             source = replace(data.source, features={**data.source.features, "second": noise})
-            data = make_splits(source, ("first", "second"), 1.0, "B", seed)
+            data = make_splits(source, Condition(pair=("first", "second"), seed=seed).whole)
         for name, found in errors.items():
             model, _ = small.train(name, data, seed=seed, epochs=10, model={"width": 16}, lr=5e-3)
             found.append(mmalign.evaluate(model, data.test)["mae"])

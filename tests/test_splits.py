@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mmalign
 from mmalign import InputError
+from mmalign.config import Condition
 from mmalign.data import Source, make_splits, missing
 
 PARTS = ("train", "valid", "test")
@@ -26,8 +27,8 @@ def source(count=40, group=None, **changes):
     return Source(name="numbers", about="numbers", **{**facts, **changes})
 
 
-def split(one=None, survival=0.5, setting="A", seed=0, labelled=1.0, pair=("one", "two")):
-    return make_splits(one or source(), pair, survival, setting, seed, labelled)
+def split(one=None, pair=("one", "two"), **asked):
+    return make_splits(one or source(), Condition(pair=pair, **asked))
 
 
 def ids(data):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmalign.batch import Batch
+from mmalign.config import Condition
 from mmalign.data import Source, Split, make_splits
 from mmalign.data.ragged import Ragged
 
@@ -32,7 +33,10 @@ def a_source(ragged):
 @pytest.fixture(params=["A", "B", "R"])
 def both(request):
     """The training samples from the ragged and from the padded source."""
-    return [make_splits(a_source(ragged), ("one", "two"), 0.5, request.param, seed=1).train for ragged in (True, False)]
+    return [
+        make_splits(a_source(ragged), Condition(pair=("one", "two"), setting=request.param, seed=1)).train
+        for ragged in (True, False)
+    ]
 
 
 def same(ours, theirs):
@@ -61,7 +65,7 @@ def test_a_batch_is_what_rows_of_the_whole_give(both):
 def test_what_is_absent_is_nan_and_the_source_stays_as_it_was():
     source = a_source(ragged=False)
     before = {name: values.clone() for name, values in source.features.items()}
-    batch = make_splits(source, ("one", "two"), 0.5, "A", seed=1).train.batch
+    batch = make_splits(source, Condition(pair=("one", "two"), seed=1)).train.batch
     assert batch.victim[~batch.complete].isnan().all() and not batch.victim[batch.complete].isnan().any()
     assert all(torch.equal(values, before[name]) for name, values in source.features.items())
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, DataSpec, is_known
-from ..errors import SEED, SHARE, InputError, check, one_of
+from ..config import Condition
+from ..errors import InputError, one_of
 from . import missing
 from .source import LEFT_OUT, TEST, TRAIN, VALID, Source
 from .stored import Stored
@@ -104,35 +105,13 @@ class Splits:
         return self.source.answers[name][batch.ids]
 
 
-def make_splits(
-    source: Source,
-    pair: tuple[str, ...],
-    survival: float,
-    setting: str,
-    seed: int,
-    labelled: float = 1.0,
-) -> Splits:
+def make_splits(source: Source, condition: Condition) -> Splits:
     """Split, draw who lacks the victim, and hide it.
 
-    Args:
-        source: the samples.
-        pair: the visible modality, then the victim; others may follow, which are there in A and B.
-        survival: p, share of samples whose victim is present.
-        setting: "A", the victim is absent from all validation and test samples; "B", absent there with
-            the training rate; "R", every modality of every sample stays with chance p, at least one does.
-        seed: draws the split, where the source does not come split, and the pattern of absence.
-        labelled: share of training samples whose label is shown, whole groups where there are any.
-
     Raises:
-        ValueError: a name or a value does not fit.
+        ValueError: the samples cannot be split like that; the message says why.
     """
-    check("survival", survival, SHARE)
-    check("labelled", labelled, SHARE)
-    check("seed", seed, SEED)
-    one_of("setting", setting, ("A", "B", "R"))
-    if len(pair) < 2 or len({*pair}) < len(pair):
-        told = ":".join(map(str, pair))
-        raise InputError(f"pair must be two or more different modalities, VISIBLE:VICTIM, found {told}")
+    pair = condition.pair
     for name in pair:
         one_of(f"modality of {source.name}", name, tuple(source.features))
     second = [*source.features][1]
@@ -140,23 +119,23 @@ def make_splits(
         lacking = int((~source.has_victim).sum())
         raise InputError(f"{lacking} samples lack {second!r}, which must be the victim then, found {':'.join(pair)}")
 
-    parts = source.parts if source.parts is not None else _draw_parts(source, seed)
+    parts = source.parts if source.parts is not None else _draw_parts(source, condition.seed)
     chosen = []
     for part in (TRAIN, VALID, TEST):
         ids = (parts == part).nonzero()[:, 0]
-        share = survival if part == TRAIN or setting != "A" else 0.0
-        draw = _keep_any if setting == "R" else _keep_victims
-        chosen.append(_take(source, pair, ids, draw(source, ids, len(pair), share, seed * 3 + part)))
+        share = condition.survival if part == TRAIN or condition.setting != "A" else 0.0
+        draw = _keep_any if condition.setting == "R" else _keep_victims
+        chosen.append(_take(source, pair, ids, draw(source, ids, len(pair), share, condition.seed * 3 + part)))
     train, valid, test = chosen
-    if setting != "R" and not train.complete.any():
+    if condition.setting != "R" and not train.complete.any():
         having = len(train) if source.has_victim is None else int(source.has_victim[train.ids].sum())
         if not having:
             raise InputError(f"{source.name}: none of the {len(train)} training samples has its victim")
         raise InputError(
-            f"survival {survival} of {having} training samples leaves none with its victim; "
+            f"survival {condition.survival} of {having} training samples leaves none with its victim; "
             f"{math.ceil(1000 / having) / 1000} is enough"
         )
-    train = _hide_labels(train, source, labelled, seed)
+    train = _hide_labels(train, source, condition.labelled, condition.seed)
     spec = DataSpec(pair, tuple(source.features[name].shape[2] for name in pair), source.task, len(source.classes) or 1)
     return Splits(Split(train), Split(valid), Split(test), spec, source)
 

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import groupby, product
 from pathlib import Path
 
@@ -12,10 +11,8 @@ import yaml
 
 from ..errors import InputError, check, one_of, whole
 from . import runs
-from .runs import Experiment
+from .runs import FIELDS, SECTIONS, Experiment
 
-SECTIONS = ("model", "train", "data")
-FIELDS = tuple(field.name for field in fields(Experiment) if field.name not in SECTIONS)
 Jobs = dict[str, Experiment]  # the name of each run's file -> what to run
 
 

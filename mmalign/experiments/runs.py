@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from ..config import BackboneConfig, TrainConfig
+from ..config import BackboneConfig, Condition, Pair, TrainConfig
 from ..data import Source, Splits, make_splits
 from ..errors import Diverged, InputError, check, one_of, whole
 from ..files import write_whole
@@ -21,16 +21,12 @@ from ..training import evaluate, fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """Everything that a user says of one run."""
+class Experiment(Condition):
+    """Everything that a user says of one run: a system, a data set, a condition, and what is to be changed."""
 
     system: str
     dataset: str = "smartwatch"
-    pair: tuple[str, ...] | None = None  # (visible, victim), the data set's own by default
-    survival: float = 0.5
-    setting: str = "A"
-    seed: int = 0
-    labelled: float = 1.0
+    pair: Pair = ()  # given nothing, it is the data set's own
     model: dict[str, object] = field(default_factory=dict)  # changes to the system's configuration
     train: dict[str, object] = field(default_factory=dict)  # changes to the training's
     data: dict[str, object] = field(default_factory=dict)  # the data set's own options
@@ -40,9 +36,15 @@ class Experiment:
     def __post_init__(self) -> None:
         one_of("system", self.system, tuple(SYSTEMS))
         one_of("dataset", self.dataset, tuple(DATASETS))
+        object.__setattr__(self, "pair", tuple(self.pair or DATASETS[self.dataset].pair))
+        super().__post_init__()
         one_of("device", self.device, ("cpu", "cuda"))
         if self.threads is not None:
             check("threads", self.threads, whole(1))
+
+
+SECTIONS = ("model", "train", "data")
+FIELDS = tuple(one.name for one in fields(Experiment) if one.name not in SECTIONS)  # of one value each
 
 
 def sources(experiment: Experiment, data_dir: str | Path | None = None) -> Source:
@@ -56,11 +58,10 @@ def splits(experiment: Experiment, source: Source) -> Splits:
     Raises:
         ValueError: the samples cannot be split like that, or lack what the system needs.
     """
-    kind, pair = SYSTEMS[experiment.system].kind, _pair(experiment)
-    asked = (experiment.survival, experiment.setting, experiment.seed, experiment.labelled)
-    data = make_splits(source, pair, *asked)
+    kind = SYSTEMS[experiment.system].kind
+    data = make_splits(source, experiment)
     if kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
-        data = make_splits(source, pair, 1.0, "B", experiment.seed, experiment.labelled)
+        data = make_splits(source, experiment.whole)
     for part in (data.train, data.valid, data.test):  # the last before the training, not after it
         kind.check_samples(part.samples)
     return data
@@ -72,7 +73,7 @@ def plan(experiment: Experiment, source: Source) -> dict[str, object]:
     return {
         "system": experiment.system,
         "dataset": experiment.dataset,
-        "pair": ":".join(_pair(experiment)),
+        "pair": ":".join(experiment.pair),
         "survival": float(experiment.survival),
         "setting": experiment.setting,
         "seed": experiment.seed,
@@ -139,10 +140,6 @@ def run(
     return {key: both[key] for key in RECORD}
 
 
-def _pair(experiment: Experiment) -> tuple[str, ...]:
-    return tuple(experiment.pair or DATASETS[experiment.dataset].pair)
-
-
 def _configure(experiment: Experiment) -> tuple[BackboneConfig, TrainConfig]:
     entry = SYSTEMS[experiment.system]
     training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
@@ -194,8 +191,8 @@ def training_report(dataset: str = "smartwatch", repeats: int = 3, **options: ob
     The systems take turns, so that whatever else the machine does meets all of them. Warm-up epochs do not
     count. Options are the data set's own.
     """
-    source, pair = read(dataset, **options), DATASETS[dataset].pair
-    gaps, full = (make_splits(source, pair, *asked, 0) for asked in ((0.5, "A"), (1.0, "B")))
+    source, condition = read(dataset, **options), Condition(pair=DATASETS[dataset].pair)
+    gaps, full = make_splits(source, condition), make_splits(source, condition.whole)
     seconds = {name: [] for name in SYSTEMS}
     for _ in range(repeats):
         for name, entry in SYSTEMS.items():
