@@ -1,17 +1,53 @@
 """The one error that is the reader's to mend, and the checks that raise it."""
 
 import math
+import re
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import NamedTuple
+
+LONGEST = 1200  # letters of a message; what a file says of itself may have millions
+
+
+def shown(text: object) -> str:
+    """Text as a terminal may be shown it: letters that are none, such as control codes, are written out.
+
+    >>> print(shown("green \\x1b[32m"))
+    green \\x1b[32m
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )  # fmt: skip
+
+
+def told(value: object) -> str:
+    """A value as a message names it, however large it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of too many digits, lists in lists
+        return f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= 200 else f"{text[:180]}... ({len(text)} letters)"
+
+
+def line_of(error: BaseException) -> str:
+    """The first line of what an error says, or at least its kind: some say nothing."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 class InputError(ValueError):
     """Something given from outside is wrong: a name, a value, a file.
 
-    The message is one line that says what was found and what was expected. The command line prints
-    it and exits with status 2; anything else that escapes is a defect of ours.
+    The message is one line that says what was found and what was expected, and holds nothing that a terminal
+    would obey, whatever a file or a server put into it. The command line prints it and exits with status 2;
+    anything else that escapes is a defect of ours.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = shown(re.sub(r"\s*[\r\n]\s*", " ", str(message)).strip())
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        super().__init__(text)
 
 
 class Diverged(InputError):
@@ -64,8 +100,13 @@ def check(name: str, value: object, rule: Rule) -> None:
     """
     if rule.known:
         one_of(name, value, rule.known)
-    elif not rule.holds(value):
-        raise InputError(f"{name} must be {rule.expected}, found {value!r}")
+        return
+    try:
+        right = rule.holds(value)
+    except OverflowError:  # a whole number beyond all floats
+        right = False
+    if not right:
+        raise InputError(f"{name} must be {rule.expected}, found {told(value)}")
 
 
 def check_fields(config: object, **rules: Rule) -> None:
@@ -77,4 +118,4 @@ def check_fields(config: object, **rules: Rule) -> None:
 def one_of(what: str, found: object, known: object) -> None:
     """Raise `InputError` unless `found` is among `known`."""
     if found not in known:
-        raise InputError(f"unknown {what} {found!r}; known: {', '.join(map(str, known))}")
+        raise InputError(f"unknown {what} {told(found)}; known: {', '.join(map(str, known))}")

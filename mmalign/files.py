@@ -1,10 +1,106 @@
-"""Files that are there whole or not at all."""
+"""How files are opened and written: nothing is waited for, no link is written through, nothing is there by half."""
 
 import os
+import stat
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows locks otherwise, see `locked`
+    fcntl = None
+    import msvcrt
+
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+         stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}  # fmt: skip
+_PLAIN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # to open a pipe would otherwise wait for whoever writes to it
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _open(path: str | Path, flags: int, what: str) -> int:
+    """A handle of a plain file, or an `InputError` that says that it cannot be `what`: read, or written."""
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there" if what == "read" else f"cannot write {path}: no such folder") from None
+    except OSError as error:
+        if what == "write" and os.path.islink(path):
+            raise InputError(f"cannot write {path}: it is a link, and what it points to may be another's") from None
+        raise InputError(f"cannot {what} {path}: {error.strerror}") from None
+    except (ValueError, UnicodeError) as error:  # a zero byte, a letter that no file name can have
+        raise InputError(f"cannot {what} {path}: {error}") from None
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and (what == "read" or about.st_nlink == 1):
+        return handle
+    os.close(handle)
+    found = KINDS.get(stat.S_IFMT(about.st_mode), "a file with a second name")
+    raise InputError(f"cannot {what} {path}: a plain file was expected, found {found}")
+
+
+def opened(path: str | Path) -> BinaryIO:
+    """A file, open for reading. A link may lead to it, as data sets are kept on clusters; it is a plain file.
+
+    Raises:
+        InputError: it is not there, or a folder, a pipe or a device stands under its name.
+    """
+    return os.fdopen(_open(path, _PLAIN | _AT_ONCE, "read"), "rb")
+
+
+def read_text(path: str | Path, most: int = 2**26) -> str:
+    """The text of a file of at most `most` bytes.
+
+    Raises:
+        InputError: the file cannot be read, is larger, or is not UTF-8.
+    """
+    with opened(path) as file:
+        held = os.fstat(file.fileno()).st_size
+        if held > most:
+            raise InputError(f"{path} holds {held} bytes, and a text of at most {most} was expected")
+        try:
+            return file.read(most).decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not text: {error.reason} at byte {error.start}") from None
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def own(path: str | Path) -> BinaryIO:
+    """A file of ours, made where it is not there, open for reading and writing, its content kept.
+
+    Raises:
+        InputError: it cannot be written, or a link or anything else but a plain file stands under its name.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | _AT_ONCE | _NO_LINK
+    return os.fdopen(_open(path, flags, "write"), "r+b")
+
+
+@contextmanager
+def locked(path: str | Path, held: str) -> Iterator[BinaryIO]:
+    """Hold the lock that a file stands for. It goes with its process, however that ends.
+
+    Args:
+        path: the file.
+        held: what to say where somebody else holds it; what that process wrote into it follows.
+
+    Raises:
+        InputError: it cannot be made, or somebody else holds it.
+    """
+    with own(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) if fcntl else msvcrt.locking(
+                file.fileno(), msvcrt.LK_NBLCK, 1
+            )
+        except (BlockingIOError, PermissionError):
+            raise InputError(f"{held}{file.read(200).decode(errors='replace')}") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be locked: {error.strerror}") from None
+        yield file
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -20,6 +116,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
+    except (ValueError, UnicodeError) as error:
+        raise InputError(f"cannot write {path}: {error}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

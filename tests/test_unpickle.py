@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmalign import InputError
-from mmalign.data.unpickle import load_object_array
+from mmalign.gate.unpickle import load_object_array
 
 
 class Call:

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from .. import masks
-from ..errors import InputError
-from .limits import check_archive
+from ..errors import InputError, line_of
+from ..files import opened
+from ..gate.kinds import NPZ, expect
+from ..gate.limits import check_archive
 from .source import Source, as_array, categories, check_finite, sequences, task_labels
 
 KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabelled")
@@ -84,14 +86,15 @@ def read(path: Path, task: str = "regression") -> Source:
     """The arrays of an .npz file with the keys visible, victim, labels and, if you like, others of KEYS."""
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")
+    expect(path, NPZ)
     try:
-        check_archive(path)
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with opened(path) as file, np.load(file, allow_pickle=False) as archive:
+            check_archive(path, archive.zip)
             content = {key: archive[key] for key in archive.files}
     except InputError:
         raise
     except Exception as error:  # a broken archive can raise anything
-        raise InputError(f"{path} is not a sound .npz file of plain arrays: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} is not a sound .npz file of plain arrays: {line_of(error)}") from None
     for key in ("visible", "victim", "labels"):
         if key not in content:
             raise InputError(f"{path} has no array {key!r}; found {', '.join(content) or 'nothing'}")

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..gate.limits import check_claim
+from ..gate.torches import load_torch
+from ..gate.unpickle import load_pickle
 from .assemble import PARTS, Part, from_padded, from_words, labels_of, source_of
-from .limits import check_claim
 from .source import Source
-from .unpickle import load_pickle, load_torch
 
 WORD_FILES = ("train.pkl", "dev.pkl", "test.pkl")  # in the order of PARTS
 EMBEDDING = "embedding_and_mapping.pt"

@@ -1,19 +1,17 @@
-"""HDF5: how one array is read safely, and the word-aligned features of the public repository pliang279/MFN.
+"""The word-aligned features of the public repository pliang279/MFN, from HDF5.
 
 Each of its data sets has one file for a modality and a part, one array in it; but CMU-MOSI has its modalities
 side by side in one. All are padded to 20 steps: in front (CMU-MOSI, POM), behind (YouTube), or at either end
 (ICT-MMMO: a short review in front, and often one silent step behind).
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..gate.hdf5 import Reader
 from .assemble import MODALITIES, PARTS, Part, from_padded, labels_of, source_of
-from .limits import check_claim
 from .source import Source, sequences
 
 FILES = {"text": "text_{}_emb.h5", "video": "video_{}.h5", "audio": "audio_{}.h5"}
@@ -22,41 +20,14 @@ LARGEST_WORD = 10.0  # no component of a published GloVe vector reaches this
 PUBLISHED = ("ict-mmmo", "pom", "youtube", "mosi")
 
 
-def opened(path: Path, read: Callable[[h5py.File], object]) -> object:
-    """What `read` makes of an HDF5 file, or an `InputError` that names it."""
-    try:
-        with h5py.File(path, "r") as file:
-            return read(file)
-    except InputError:
-        raise
-    except Exception as error:  # a broken file can raise anything
-        raise InputError(f"{path} is not a sound HDF5 file: {(str(error).splitlines() or ['?'])[0]}") from None
-
-
-def array(path: Path, file: h5py.File, key: str) -> np.ndarray:
-    """The numbers under a key, if they lie in this file and it is large enough to hold them."""
-    if not isinstance(file.get(key, getlink=True), h5py.HardLink) or not isinstance(file[key], h5py.Dataset):
-        raise InputError(f"{path} must hold an array {key!r}")
-    values = file[key]
-    if values.dtype.kind not in "fiu" or values.shape is None:
-        raise InputError(f"{path}: {key!r} must hold numbers, found {values.dtype}")
-    if values.external or values.is_virtual:
-        raise InputError(f"{path}: the numbers of {key!r} lie in other files")
-    check_claim(path, f"array {key!r}", values.size * values.dtype.itemsize)
-    return values[()]
-
-
-def _only_array(path: Path, key: str) -> np.ndarray:
+def _only_array(reader: Reader, path: Path, key: str) -> np.ndarray:
     """The one array of a published file."""
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold the folder {path.parent.name} with that file")
-
-    def read(file: h5py.File) -> np.ndarray:
-        if list(file) != [key]:
-            raise InputError(f"{path} must hold one array {key!r}, found {', '.join(file)[:80] or 'nothing'}")
-        return array(path, file, key)
-
-    return opened(path, read)
+    names = reader.open(path).names()
+    if names != [key]:
+        raise InputError(f"{path} must hold one array {key!r}, found {', '.join(names)[:80] or 'nothing'}")
+    return reader.array(key)
 
 
 def there(name: str, folder: Path) -> tuple[str, ...]:
@@ -67,23 +38,28 @@ def there(name: str, folder: Path) -> tuple[str, ...]:
 
 def read(name: str, folder: Path, modalities: tuple[str, ...]) -> Source:
     """A published data set, from the files of these modalities alone."""
-    parts = [_mosi_part(folder, part, modalities) if name == "mosi" else _part(name, folder, part, modalities)
-             for part in PARTS]  # fmt: skip
+    with Reader() as reader:
+        parts = [
+            _mosi_part(reader, folder, part, modalities)
+            if name == "mosi"
+            else _part(reader, name, folder, part, modalities)
+            for part in PARTS
+        ]
     return source_of(name, parts, "features of the repository pliang279/MFN")
 
 
-def _part(name: str, folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
+def _part(reader: Reader, name: str, folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
     features = {}
     for modality in modalities:
         path = folder / FILES[modality].format(part)
-        features[modality] = path, _only_array(path, "d1")
+        features[modality] = path, _only_array(reader, path, "d1")
     path = folder / f"y_{part}.h5"
-    return from_padded(name, features, labels_of(path, name, _only_array(path, "d1")))
+    return from_padded(name, features, labels_of(path, name, _only_array(reader, path, "d1")))
 
 
-def _mosi_part(folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
+def _mosi_part(reader: Reader, folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
     path = folder / f"X_{part}.h5"
-    every = sequences(str(path), "data", _only_array(path, "data")).numpy()  # (N, T, 325)
+    every = sequences(str(path), "data", _only_array(reader, path, "data")).numpy()  # (N, T, 325)
     if every.shape[2] != 325 or np.abs(every[:, :, COLUMNS["text"]]).max() > LARGEST_WORD:
         raise InputError(
             f"{path} must hold word vectors in columns 0-299, audio in 300-304, video in 305-324; found "
@@ -91,4 +67,4 @@ def _mosi_part(folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
         )
     scores = folder / f"y_{part}.h5"
     features = {name: (path, every[:, :, COLUMNS[name]]) for name in modalities}
-    return from_padded("mosi", features, labels_of(scores, "mosi", _only_array(scores, "data")))
+    return from_padded("mosi", features, labels_of(scores, "mosi", _only_array(reader, scores, "data")))

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 import torch
 
-from ..errors import InputError, one_of
+from ..errors import InputError, line_of, one_of
+from ..gate.hdf5 import Reader
 from .assemble import PARTS, SPEECH
-from .hdf5 import array, opened
 from .ragged import Ragged
 from .source import Source
 
@@ -75,14 +75,13 @@ def _write_whole(path: Path, fill: Callable[[h5py.File], None]) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except (OSError, RuntimeError) as error:  # h5py calls a full disk a RuntimeError
-        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"cannot write {path}: {why}") from None
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or line_of(error)}") from None
 
 
-def manifest_of(path: Path, file: h5py.File) -> dict[str, object]:
+def manifest_of(path: Path, reader: Reader) -> dict[str, object]:
     """The manifest of a file, checked for its form."""
     try:
-        manifest = json.loads(file.attrs["manifest"])
+        manifest = json.loads(reader.text("manifest"))
         held = {key: manifest[key] for key in ("form", "name", "about", "notes", "source", "arrays")}
         for entry in held["arrays"].values():
             entry["shape"], entry["dtype"], entry["sha256"]
@@ -97,16 +96,18 @@ def manifest_of(path: Path, file: h5py.File) -> dict[str, object]:
 
 def modalities(path: Path) -> tuple[str, ...]:
     """The modalities that a file holds."""
-    arrays = opened(path, lambda file: manifest_of(path, file))["arrays"]
+    with Reader() as reader:
+        arrays = manifest_of(path, reader.open(path))["arrays"]
     return tuple(key.removeprefix("features/") for key in arrays if key.startswith("features/"))
 
 
 def read(name: str, path: Path, wanted: tuple[str, ...]) -> Source:
     """Some modalities of a data set, each array checked against the manifest."""
-    return opened(path, lambda file: _read(name, path, file, wanted))
+    with Reader() as reader:
+        return _read(name, path, reader.open(path), wanted)
 
 
-def _read(name: str, path: Path, file: h5py.File, wanted: tuple[str, ...]) -> Source:
+def _read(name: str, path: Path, file: Reader, wanted: tuple[str, ...]) -> Source:
     manifest = manifest_of(path, file)
     arrays = manifest["arrays"]
     if manifest["name"] != name:
@@ -130,11 +131,11 @@ def _read(name: str, path: Path, file: h5py.File, wanted: tuple[str, ...]) -> So
     )
 
 
-def _checked(path: Path, file: h5py.File, arrays: dict, key: str) -> np.ndarray:
+def _checked(path: Path, file: Reader, arrays: dict, key: str) -> np.ndarray:
     """An array that is what the manifest says."""
     if key not in arrays:
         raise InputError(f"{path} has no array {key!r}")
-    values = array(path, file, key)
+    values = file.array(key)
     if _digest(values) != arrays[key]["sha256"]:
         raise InputError(f"{path}: {key!r} is not what was imported; import it again")
     return values
@@ -156,7 +157,7 @@ def _check_samples(path: Path, name: str, lengths: np.ndarray, labels: np.ndarra
         raise InputError(f"{path}: labels must be {expected}, found {labels.dtype}")
 
 
-def _sequences(path: Path, file: h5py.File, arrays: dict, modality: str, lengths: np.ndarray) -> Ragged:
+def _sequences(path: Path, file: Reader, arrays: dict, modality: str, lengths: np.ndarray) -> Ragged:
     """One modality of all samples."""
     key = f"table/{modality}"
     table = _checked(path, file, arrays, key) if key in arrays else None

@@ -8,10 +8,10 @@ mask serves them all.
 from pathlib import Path
 
 from ..errors import InputError
+from ..gate.unpickle import load_pickle
 from .assemble import from_words, source_of
 from .cmu import WORD_FILES, samples_of, word_table
 from .source import Source
-from .unpickle import load_pickle
 
 EMBEDDING = "embedding.p"
 KEYS = {"text": "token_ids", "video": "video_features", "audio": "audio_features"}  # our name -> theirs

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..gate.unpickle import load_object_array
 from .source import Source
-from .unpickle import load_object_array
 
 RATE = 50  # samples a second
 SEGMENT, HOP, STEP = 4 * RATE, 2 * RATE, RATE // 5  # 4 s, 2 s and 0.2 s, in samples

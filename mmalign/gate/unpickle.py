@@ -7,21 +7,22 @@ written in Python: the one in C takes the memory that a file claims before it fi
 """
 
 import gc
-import io
 import math
 import mmap
 import pickle
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import numpy as np
-import torch
 
-from ..errors import InputError
-from .limits import array_header, check_claim
+from ..errors import InputError, line_of
+from ..files import opened
+from .kinds import PICKLE, expect
+from .limits import allowed, array_header
+
+BOX = 100  # bytes that a list, a dictionary, a tuple or an entry of the memo takes, roughly
 
 
 def _refuse(why: str) -> None:
@@ -117,12 +118,12 @@ def _unknown() -> int:
 
 
 # The public word-to-id mapping is such a dictionary: it names a function of a module that nobody has here.
-_MAPPINGS: dict[tuple[str, str], Callable] = {
+MAPPINGS: dict[tuple[str, str], Callable] = {
     ("collections", "defaultdict"): _mapping,
     ("create_dataset", "return_unk"): _unknown,
     ("__main__", "return_unk"): _unknown,
 }
-_ALLOWED: dict[tuple[str, str], Callable] = {
+ALLOWED: dict[tuple[str, str], Callable] = {
     ("_codecs", "encode"): _bytes,
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): np.ndarray,
@@ -130,7 +131,7 @@ _ALLOWED: dict[tuple[str, str], Callable] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
     ("collections", "OrderedDict"): _mapping,
-    **_MAPPINGS,
+    **MAPPINGS,
 }
 _UNUSED = (
     "INST OBJ NEWOBJ NEWOBJ_EX EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER EMPTY_SET ADDITEMS FROZENSET"
@@ -138,14 +139,26 @@ _UNUSED = (
 _KEYS = (str, bytes, int, float, np.generic)
 
 
-class _SafeUnpickler(pickle._Unpickler):
+class SafeUnpickler(pickle._Unpickler):
+    """The interpreter of a pickle, held to arrays and plain containers and to `budget` bytes of them."""
+
     dispatch: ClassVar = {
         code: step
         for code, step in pickle._Unpickler.dispatch.items()
         if code not in {getattr(pickle, name)[0] for name in _UNUSED}
     }
 
-    allowed: ClassVar = _ALLOWED
+    allowed: ClassVar = ALLOWED
+
+    def __init__(self, file: BinaryIO, budget: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self.budget = self.left = budget
+
+    def spend(self, size: int) -> None:
+        """Count bytes that are made: a few instructions can ask for the same ones again and again."""
+        self.left -= size
+        if self.left < 0:
+            _refuse(f"it unfolds to more than {self.budget} bytes, too many for its size")
 
     def find_class(self, module: str, name: str) -> object:
         try:
@@ -159,6 +172,7 @@ class _SafeUnpickler(pickle._Unpickler):
         function = self.stack[-1]
         if type(arguments) is not tuple or not any(function is known for known in self.allowed.values()):
             _refuse("it calls what is not a function of arrays")
+        self.spend(BOX + sum(len(one) for one in arguments if isinstance(one, str | bytes | bytearray)))
         self.stack[-1] = function(*arguments)
 
     def load_build(self) -> None:
@@ -167,6 +181,7 @@ class _SafeUnpickler(pickle._Unpickler):
         target = self.stack[-1]
         if type(state) is not tuple or type(target) not in (np.ndarray, _Dtype):
             _refuse(f"it sets the insides of a {type(target).__name__}")
+        self.spend(BOX + (len(state[-1]) if state and isinstance(state[-1], str | bytes | list) else 0))
         _fill(target, state) if type(target) is np.ndarray else target.__setstate__(state)
 
     def load_appends(self) -> None:
@@ -222,13 +237,28 @@ class _SafeUnpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
+def _counted(step: Callable) -> Callable:
+    """A step that makes a box out of a byte or two."""
+
+    def load(self: SafeUnpickler) -> None:
+        self.spend(BOX)
+        step(self)
+
+    return load
+
+
+for _name in "MARK EMPTY_LIST EMPTY_DICT TUPLE TUPLE1 TUPLE2 TUPLE3 LIST DICT PUT BINPUT LONG_BINPUT MEMOIZE".split():
+    _code = getattr(pickle, _name)[0]
+    SafeUnpickler.dispatch[_code] = _counted(SafeUnpickler.dispatch[_code])
+
+
 def _unpickle(path: Path, start: int = 0) -> object:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         content.seek(start)
-        return _quickly(_SafeUnpickler(content, encoding="latin1"))
+        return quickly(SafeUnpickler(content, allowed(path)))
 
 
-def _quickly(unpickler: pickle._Unpickler) -> object:
+def quickly(unpickler: pickle._Unpickler) -> object:
     """What it loads. Millions of containers would otherwise be searched for cycles again and again."""
     collecting = gc.isenabled()
     gc.disable()
@@ -239,17 +269,21 @@ def _quickly(unpickler: pickle._Unpickler) -> object:
             gc.enable()
 
 
-def _readable(path: Path, read: Callable[[], object]) -> object:
+def readable(path: Path, read: Callable[[], object]) -> object:
     """What `read` returns, or an `InputError` that names the file, whatever went wrong."""
-    if not path.is_file():
-        raise InputError(f"{path} is not there, or is not a file")
     try:
         return read()
     except InputError:
         raise
     except (Exception, RecursionError) as error:  # a broken pickle can raise anything
-        why = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise InputError(f"{path} cannot be read: {why}") from None
+        raise InputError(f"{path} cannot be read: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """What an interpreter of pickles says, in words: an instruction that it does not know is a bare number."""
+    if isinstance(error, KeyError):
+        return "it is not a pickle of arrays, or is damaged"
+    return "it was cut off" if isinstance(error, EOFError) else line_of(error)
 
 
 def load_pickle(path: Path) -> object:
@@ -258,7 +292,8 @@ def load_pickle(path: Path) -> object:
     Raises:
         ValueError: not such a file, or it asks for anything else.
     """
-    return _readable(path, lambda: _unpickle(path))
+    expect(path, PICKLE)
+    return readable(path, lambda: _unpickle(path))
 
 
 def load_object_array(path: Path) -> object:
@@ -269,49 +304,11 @@ def load_object_array(path: Path) -> object:
     """
 
     def read() -> object:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             shape, dtype = array_header(file)
             if shape != () or dtype != np.dtype(object):
                 raise InputError(f"{path} must hold one pickled object, found shape {shape} of {dtype}")
             start = file.tell()
         return _unpickle(path, start).item()
 
-    return _readable(path, read)
-
-
-class _TensorUnpickler(_SafeUnpickler):
-    """Looks at what `torch.save` wrote, without its numbers."""
-
-    allowed: ClassVar = {
-        **_ALLOWED,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda *_: None,
-        **{("torch", f"{kind}Storage"): None for kind in ("Float", "Double", "Half", "Long", "Int")},
-    }
-    dispatch: ClassVar = {**_SafeUnpickler.dispatch, pickle.BINPERSID[0]: pickle._Unpickler.load_binpersid}
-
-    def persistent_load(self, _: object) -> None:
-        """Where the numbers of a tensor lie; not looked at here."""
-
-
-def load_torch(path: Path) -> object:
-    """What `torch.save` wrote: tensors, numbers, strings and plain containers of them.
-
-    torch reads it as it reads weights, without code of the file's own; our reader looks first, because
-    torch's can be crashed.
-
-    Raises:
-        ValueError: not such a file, or it asks for anything else.
-    """
-
-    def read() -> object:
-        with zipfile.ZipFile(path) as archive:  # torch never compresses
-            check_claim(path, "its archive", sum(member.file_size for member in archive.infolist()))
-            programs = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            if len(programs) != 1:
-                raise InputError(f"{path} must hold one data.pkl, found {len(programs)}")
-            _quickly(_TensorUnpickler(io.BytesIO(archive.read(programs[0])), encoding="latin1"))
-        stand_ins = [(function, ".".join(name)) for name, function in _MAPPINGS.items()]
-        with torch.serialization.safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True)
-
-    return _readable(path, read)
+    return readable(path, read)
