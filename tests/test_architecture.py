@@ -24,7 +24,7 @@ INSIDE = {  # the same rule inside the rooms
         "speech missing ragged source arrays assemble hdf5 cmu meld imported folders published fetch "
         "planted smartwatch spelling stored splits __init__"
     ).split(),
-    "experiments": "runs grids sweep statistics tables reproduce bench __init__".split(),
+    "experiments": "traces runs grids sweep statistics tables reproduce bench __init__".split(),
     "figures": "__init__ plots widgets".split(),
     "figures/widgets": "base absence alignment decoding fusion __init__".split(),
 }

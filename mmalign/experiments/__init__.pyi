@@ -1,3 +1,6 @@
-from .runs import Experiment, name_of, plan, run, sources, splits, state_of, store, training_report
+from .runs import Experiment, leave, make, name_of, plan, run, sources, splits, state_of, store, training_report
 
-__all__ = ["Experiment", "name_of", "plan", "run", "sources", "splits", "state_of", "store", "training_report"]
+__all__ = [
+    "Experiment", "leave", "make", "name_of", "plan", "run", "sources", "splits", "state_of", "store",
+    "training_report",
+]  # fmt: skip
