@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 
 from .. import metrics
@@ -213,6 +212,8 @@ def store(record: dict[str, object], folder: str | Path, trace: bytes | None = N
 
 def leave(made: Run, folder: str | Path) -> Path:
     """`store` a run with its weights (safetensors) and its training curve (CSV); the record comes last."""
+    import pandas as pd  # late: only those who keep a curve wait for it
+
     path = Path(folder) / name_of(made.record)
     made.system.save(path.with_suffix(".safetensors"))
     curve = pd.json_normalize(made.history.rows, sep="/")
