@@ -283,7 +283,7 @@ def from_arrays(
     labels: object,
     lengths: object = None,
     missing: object = None,
-    task: str = "regression",
+    task: str | None = None,
     seed: int = 0,
     groups: object = None,
     unlabelled: object = None,
@@ -296,7 +296,8 @@ def from_arrays(
         labels: (N,) numbers, or classes under any names.
         lengths: (N,) true lengths; all T by default.
         missing: (N,) bool, True where the victim is to count as missing.
-        task: "regression" or "classification".
+        task: "regression" or "classification"; by default what the labels are: fractions or names. Whole numbers
+            could be either, and must say.
         seed: draws the split; 0 to 4 are five folds.
         groups: (N,) samples of one group (a person, a recording) stay on one side.
         unlabelled: (N,) bool, True where the label is not known, whatever stands there. Such samples serve
