@@ -1,54 +1,29 @@
-"""SYSTEMS and DATASETS: the only file that knows all the names.
+"""SYSTEMS and DATASETS: the only file that knows all the names."""
 
-What a name stands for is imported when it is first used, so that the names themselves cost nothing.
-"""
-
-import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from . import named
+from . import baselines, neighbours
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, Condition, TrainConfig, settings
-from .data.speech import SPEECH
-from .errors import InputError, one_of
-
-if TYPE_CHECKING:
-    from .data import Source, Splits
-    from .system import System
+from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch, spelling
+from .data.assemble import SPEECH
+from .errors import one_of
+from .method.model import MMAlign
+from .method.plus import MMAlignPlus
+from .system import System
 
 
 @dataclass(frozen=True)
 class SystemEntry:
     """A system's name stands for a class and the settings that differ from its defaults."""
 
-    place: str  # "package.module:Class", or "folder/file.py:Class" of a system of one's own
+    kind: type[System]
     about: str
     model: dict[str, object] = field(default_factory=dict)
     train: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> "type[System]":
-        """Its class.
-
-        Raises:
-            ValueError: there is none, or it is no whole system; only one's own can be that wrong.
-        """
-        from .system import System
-
-        kind = named.find(self.place)
-        if not issubclass(kind, System):
-            raise InputError(f"{self.place} is no mmalign.System")
-        if inspect.isabstract(kind):
-            raise InputError(f"{self.place} lacks {', '.join(sorted(kind.__abstractmethods__))}")
-        return kind
-
-    @property
-    def digest(self) -> str | None:
-        """Of the source of a system of one's own, which decides its results; of ours the version does."""
-        return None if self.place.startswith("mmalign.") else named.digest(self.kind)
 
     def configure(self, **changes: object) -> BackboneConfig:
         """The configuration of its model, with changes."""
@@ -60,80 +35,51 @@ class SystemEntry:
 
 
 SYSTEMS = {
-    "single": SystemEntry("mmalign.baselines.bounds:Single", "lower bound: the visible modality alone"),
-    "double": SystemEntry("mmalign.baselines.bounds:Double", "upper bound: both modalities, always"),
-    "zero-fill": SystemEntry("mmalign.baselines.fills:ZeroFill", "zeros stand in for the victim"),
-    "copy": SystemEntry("mmalign.baselines.fills:Copy", "the visible sequence stands in for the victim"),
-    "mfm": SystemEntry(
-        "mmalign.baselines.mfm:MFM", "the victim decoded from factors, guessed from the visible modality"
-    ),
-    "smil": SystemEntry(
-        "mmalign.baselines.smil:SMIL", "one vector between cluster centres stands in for the victim; meta-learning"
-    ),
-    "modal-trans": SystemEntry(
-        "mmalign.baselines.modal_trans:ModalTrans", "the victim translated from the visible modality, and back"
-    ),
-    "mm-align": SystemEntry("mmalign.method.model:MMAlign", "the paper's method"),
+    "single": SystemEntry(baselines.Single, "lower bound: the visible modality alone"),
+    "double": SystemEntry(baselines.Double, "upper bound: both modalities, always"),
+    "zero-fill": SystemEntry(baselines.ZeroFill, "zeros stand in for the victim"),
+    "copy": SystemEntry(baselines.Copy, "the visible sequence stands in for the victim"),
+    "mfm": SystemEntry(baselines.MFM, "the victim decoded from factors, guessed from the visible modality"),
+    "smil": SystemEntry(baselines.SMIL, "one vector between cluster centres stands in for the victim; meta-learning"),
+    "modal-trans": SystemEntry(baselines.ModalTrans, "the victim translated from the visible modality, and back"),
+    "mm-align": SystemEntry(MMAlign, "the paper's method"),
     "mm-align-official": SystemEntry(
-        "mmalign.method.model:MMAlign",
-        "the same with every departure of its released code",
-        OFFICIAL_MODEL,
-        OFFICIAL_TRAIN,
+        MMAlign, "the same with every departure of its released code", OFFICIAL_MODEL, OFFICIAL_TRAIN
     ),
-    "mm-align-plus": SystemEntry(
-        "mmalign.method.plus:MMAlignPlus", "ours: the imputed answer follows the complete one, labelled or not"
-    ),
-    "late-fusion": SystemEntry(
-        "mmalign.neighbours.late_fusion:LateFusion", "a model for each modality, trained apart, then averaged"
-    ),
-    "mla": SystemEntry(
-        "mmalign.neighbours.mla:MLA", "modalities in turn through one guarded head; the surer weigh more"
-    ),
+    "mm-align-plus": SystemEntry(MMAlignPlus, "ours: the imputed answer follows the complete one, labelled or not"),
+    "late-fusion": SystemEntry(neighbours.LateFusion, "a model for each modality, trained apart, then averaged"),
+    "mla": SystemEntry(neighbours.MLA, "modalities in turn through one guarded head; the surer weigh more"),
     "deepmlf": SystemEntry(
-        "mmalign.neighbours.deepmlf:DeepMLF",
+        neighbours.DeepMLF,
         "tokens behind the words of a frozen language model, which sound and sight reach layer by layer",
         train={"epochs": 30},  # the first 10 prepare
     ),
     "scale": SystemEntry(
-        "mmalign.neighbours.scale:SCALE",
+        neighbours.SCALE,
         "pre-trained without labels, like modalities drawn together",
         train={"epochs": 50, "batch_size": 64},  # of 20 to pre-train; a large batch is a choice of negatives
     ),
-    "deep-sets": SystemEntry(
-        "mmalign.neighbours.deep_sets:DeepSets", "what is present is a set, and what is absent is not in it"
-    ),
+    "deep-sets": SystemEntry(neighbours.DeepSets, "what is present is a set, and what is absent is not in it"),
 }
-
-
-def system(name: str) -> SystemEntry:
-    """A system of ours by its name, or one's own by its place: `package.module:Class`, `folder/file.py:Class`.
-
-    Raises:
-        ValueError: no such name. Whether there is such a class is asked when it is used.
-    """
-    if ":" in name:
-        return SystemEntry(name, "a system of one's own")
-    one_of("system", name, tuple(SYSTEMS))
-    return SYSTEMS[name]
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
     """A data set's name stands for a reader and the pair that is used when none is given."""
 
-    read: Callable[[Path, tuple[str, ...], dict[str, object]], "Source"]  # of its folder, a pair, its options
+    read: Callable[[Path, tuple[str, ...], dict[str, object]], Source]  # of its folder, a pair, its options
     pair: tuple[str, str]
     about: str
     folder: str | None = None  # in the data folder; None where nothing is read from there
     others: tuple[str, ...] = ()  # modalities beside those of the pair
     to_check: Callable[[Path, tuple[str, ...]], tuple[str, ...]] = lambda folder, pair: pair  # what a check reads
-    config: str | None = None  # of its options, where they are settings: the place of the class
+    config: type | None = None  # of its options, where they are settings
 
     def configure(self, options: dict[str, object]) -> dict[str, object]:
         """Its options, each in one form: 1 and 1.0 are one setting."""
         if self.config is None:
             return options
-        filled = settings(named.find(self.config), {}, **options)
+        filled = settings(self.config, {}, **options)
         return {name: getattr(filled, name) for name in options}
 
     @property
@@ -148,43 +94,29 @@ def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, o
     return options
 
 
-def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
-    from .data import smartwatch
-
+def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return smartwatch.read("magnitude" in pair, **_known("smartwatch", options))
 
 
-def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
-    from .data import spelling
-
+def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return spelling.read(**options)
 
 
-def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
-    from .data import planted
-
+def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return planted.read("third" in pair, **options)
 
 
-def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
-    from .data import arrays
-
+def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
     return arrays.read(folder, **_known("arrays", options, "task"))
 
 
 def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
     """People who speak: text, video and audio from the files in the folder of that name."""
 
-    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
-        from .data import folders
-
+    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
         return folders.read(name, folder, pair, **_known(name, options, "longest"))
 
-    def to_check(folder: Path, pair: tuple[str, ...]) -> tuple[str, ...]:
-        from .data import folders
-
-        return folders.to_check(name, folder, pair)
-
+    to_check = partial(folders.to_check, name)
     return DatasetEntry(read, (visible, victim), SPEECH[name].about, name.replace("-", "_"), (other,), to_check)
 
 
@@ -196,14 +128,14 @@ DATASETS = {
         _spelling,
         ("letters", "sounds"),
         "117 000 English words, written and spoken; embedded",
-        config="mmalign.data.spelling:SpellingConfig",
+        config=spelling.SpellingConfig,
     ),
     "planted": DatasetEntry(
         _planted,
         ("first", "second"),
         "generated, true alignment known; embedded",
         others=("third",),
-        config="mmalign.data.planted:PlantedConfig",
+        config=planted.PlantedConfig,
     ),
     "ict-mmmo": _speech("ict-mmmo", "audio", "video", "text"),
     "arrays": DatasetEntry(_arrays, ("visible", "victim"), "your own arrays", "arrays.npz"),
@@ -229,7 +161,7 @@ def folder_of(name: str, data_dir: str | Path | None = None) -> Path:
 
 def read(
     name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, /, **options: object
-) -> "Source":
+) -> Source:
     """Read a data set, checked but not yet split. Options are the data set's own (`planted`: its knobs)."""
     folder = folder_of(name, data_dir)
     entry = DATASETS[name]
@@ -237,6 +169,15 @@ def read(
     for modality in pair:
         one_of(f"modality of {name}", modality, entry.modalities)
     return entry.read(folder, pair, options)
+
+
+def follow(options: dict[str, object], seed: int) -> dict[str, object]:
+    """Options of a data set whose draw, where it is "seed", is that of the experiment: each seed has fresh samples.
+
+    >>> follow({"draw": "seed", "samples": 60}, 3)
+    {'draw': 3, 'samples': 60}
+    """
+    return options | ({"draw": seed} if options.get("draw") == "seed" else {})
 
 
 def load(
@@ -248,7 +189,7 @@ def load(
     labelled: float = 1.0,
     data_dir: str | Path | None = None,
     **options: object,
-) -> "Splits":
+) -> Splits:
     """A data set, split, with the victims that nobody may see hidden behind NaN.
 
     Args:
@@ -260,7 +201,7 @@ def load(
         seed: draws the split (or, where the data set comes split, only the pattern of absence).
         labelled: share of training samples whose label is shown.
         data_dir: where files are looked for; MMALIGN_DATA or the cache folder by default.
-        options: the data set's own.
+        options: the data set's own; draw="seed" draws what is drawn by the same seed.
 
     Raises:
         ValueError: a name, a value or a file does not fit; the message says which.
@@ -269,12 +210,10 @@ def load(
     >>> len(data.train.complete), len(data.train.missing), len(data.test.complete)
     (300, 300, 0)
     """
-    from .data import make_splits
-
     one_of("dataset", name, tuple(DATASETS))
     pair = DATASETS[name].pair if pair is None else tuple(pair)
     condition = Condition(pair=pair, survival=survival, setting=setting, seed=seed, labelled=labelled)
-    return make_splits(read(name, pair, data_dir, **options), condition)
+    return make_splits(read(name, pair, data_dir, **follow(options, seed)), condition)
 
 
 def from_arrays(
@@ -283,11 +222,11 @@ def from_arrays(
     labels: object,
     lengths: object = None,
     missing: object = None,
-    task: str | None = None,
+    task: str = "regression",
     seed: int = 0,
     groups: object = None,
     unlabelled: object = None,
-) -> "Splits":
+) -> Splits:
     """Your own data, split 3:1:1 into training, validation and test.
 
     Args:
@@ -296,8 +235,7 @@ def from_arrays(
         labels: (N,) numbers, or classes under any names.
         lengths: (N,) true lengths; all T by default.
         missing: (N,) bool, True where the victim is to count as missing.
-        task: "regression" or "classification"; by default what the labels are: fractions or names. Whole numbers
-            could be either, and must say.
+        task: "regression" or "classification".
         seed: draws the split; 0 to 4 are five folds.
         groups: (N,) samples of one group (a person, a recording) stay on one side.
         unlabelled: (N,) bool, True where the label is not known, whatever stands there. Such samples serve
@@ -311,7 +249,5 @@ def from_arrays(
     >>> len(data.train), len(data.valid), len(data.test)
     (30, 10, 10)
     """
-    from .data import arrays, make_splits
-
     source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, unlabelled, task)
     return make_splits(source, Condition(pair=("visible", "victim"), survival=1.0, setting="B", seed=seed))

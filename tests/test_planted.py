@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mmalign import InputError
 from mmalign.data import planted
+from mmalign.data.planted import ORDERS, PlantedConfig
 
 CLEAN = {"first_noise": 0.0, "second_noise": 0.0, "label_noise": 0.0, "samples": 200}
 
@@ -64,12 +65,88 @@ def test_the_draw_decides_the_samples_and_nothing_else_does():
     assert planted.read(samples=20).digest == first.digest != planted.read(samples=20, draw=1).digest
 
 
+def test_without_new_knobs_the_samples_are_those_of_the_stored_runs():
+    source = planted.read()
+    assert source.lengths[:8].tolist() == [20, 17, 11, 13, 18, 13, 14, 10]
+    assert source.answers["match"][0, :9].tolist() == [2, 1, 0, 4, 3, 5, 7, 6, 8]
+    assert source.labels[:4].tolist() == pytest.approx([0.33954, 0.53096, 1.32811, -1.60528], abs=1e-4)
+    assert source.features["second"][0, 0, :3].tolist() == pytest.approx([4.39076, 0.13439, -0.14643], abs=1e-4)
+
+
+# ---- orders that can be foretold ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@given(st.integers(0, 4), st.integers(1, 6), st.integers(0, 6))
+def test_no_step_moves_further_than_the_window_or_out_of_its_sequence(order, window, shortest, more):
+    source = planted.read(samples=20, order=order, window=window, shortest=shortest, longest=shortest + more)
+    place = torch.arange(shortest + more).expand_as(source.answers["match"])
+    real = place < source.lengths[:, None]
+    match = source.answers["match"]
+    assert ((match - place).abs() <= window).all() and (match[~real] == place[~real]).all()
+    assert (match >= 0).all() and (match[real] < source.lengths[:, None].expand_as(match)[real]).all()
+
+
+def test_a_rule_sorts_each_block_by_what_is_visible():
+    config = PlantedConfig(order="rule", samples=50, window=3)
+    made = planted.make(config)
+    sorted_ = made.content[..., 0].gather(1, made.match)
+    for row, length in zip(sorted_, made.lengths.tolist(), strict=True):
+        for start in range(0, length, 4):
+            block = row[start : min(start + 4, length)]
+            assert (block.diff() >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "match"),
+    [
+        ("rule", [3.0, 1.0, 2.0, -1.0, 0.0, -2.0], [1, 2, 0, 5, 3, 4]),
+        ("lag", [0.0] * 6, [0, 0, 0, 1, 2, 3]),
+        ("repeat", [1.0, -1.0, 1.0, -1.0, 1.0, -1.0], [0, 0, 1, 3, 4, 4]),
+        ("repeat", [-1.0] * 6, [0, 1, 2, 3, 4, 5]),
+        ("drift", [9.0] * 6, [0, 1, 3, 4, 5, 5]),  # ahead by 0, .4, .8, 1.2, 1.6, 2 steps
+        ("drift", [-9.0] * 6, [0, 1, 1, 2, 2, 3]),
+        ("drift", [0.0] * 6, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_an_order_moves_steps_as_its_description_says(order, first, match):
+    config = PlantedConfig(order=order, window=2, shortest=6, longest=6, content=1, samples=5)
+    content = torch.tensor(first)[None, :, None]
+    found = planted.match_of(content, torch.tensor([6]), config, torch.Generator())
+    assert found.tolist() == [match]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_label_that_tells_order_is_another_where_the_steps_lie_elsewhere(order):
+    config = PlantedConfig(order=order, label="order", samples=100, victim_share=0.0, label_noise=0.0)
+    made = planted.make(config)
+    straight = torch.arange(config.longest).expand_as(made.match)
+    by_order = planted.score(made.content, straight, made.private, made, config)
+    assert (by_order - made.label).abs().median() > 0.1
+    plain = PlantedConfig(order=order, label="mean", samples=100, victim_share=0.0, label_noise=0.0)
+    made = planted.make(plain)
+    torch.testing.assert_close(planted.score(made.content, straight, made.private, made, plain), made.label)
+
+
+def test_only_the_second_modality_shows_which_steps_count():
+    made = planted.make(PlantedConfig(order="rule", second_noise=0.0, samples=50))
+    seen = made.second.flatten(0, 1).double()
+    marks = planted.marks(PlantedConfig(order="rule")).expand(50, -1).flatten().double()
+    guess = seen @ torch.linalg.lstsq(seen, marks[:, None], driver="gelsd").solution
+    torch.testing.assert_close(guess[:, 0], marks, atol=1e-3, rtol=0)
+
+
+def test_an_order_that_can_be_foretold_has_a_label_that_tells_it_unless_asked_otherwise():
+    assert not PlantedConfig().tells_order and PlantedConfig(order="lag").tells_order
+    assert PlantedConfig(label="order").tells_order and not PlantedConfig(order="rule", label="mean").tells_order
+
+
 @pytest.mark.parametrize(
     ("knob", "named"),
     [
         ({"samples": 4}, "samples"), ({"longest": 3}, "longest"), ({"victim_share": 1.5}, "victim_share"),
         ({"task": "ranking"}, "task"), ({"classes": 1}, "classes"), ({"first_noise": -1}, "first_noise"),
-        ({"tempo": 3}, "tempo"),
+        ({"tempo": 3}, "tempo"), ({"order": "sorted"}, "order"), ({"label": "last"}, "label"),
     ],
 )  # fmt: skip
 def test_a_bad_knob_is_refused_by_its_name(knob, named):

@@ -1,5 +1,6 @@
 """Where samples come from, who lacks what, and how they reach a system."""
 
-import lazy_loader
+from .source import Source
+from .splits import Split, Splits, make_splits
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["Source", "Split", "Splits", "make_splits"]

@@ -8,13 +8,13 @@ alignment that is local, unknown and predictable. The labels are read off the st
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..config import settings
-from ..errors import SEED, InputError, check_fields, one_of, whole
+from ..errors import SEED, InputError, whole
+from ..settings import Settings, settings
 from .ragged import Ragged
 from .source import Source
 
@@ -31,18 +31,17 @@ CLASSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpellingConfig:
+class SpellingConfig(Settings):
     """Which label, and how many words."""
 
-    label: str = "vowel"  # which one carries the main stress; "syllables": how many; "stress": on which of them
-    words: int | None = None  # whole families up to that many words; None: all of them
-    draw: int = 0  # seed of the choice of families
-
-    def __post_init__(self) -> None:
-        one_of("label", self.label, tuple(CLASSES))
-        check_fields(self, draw=SEED)
-        if self.words is not None:
-            check_fields(self, words=whole(100))
+    label: Annotated[
+        Literal["vowel", "syllables", "stress"],
+        "which vowel carries the main stress, how many syllables, or on which of them the stress is",
+    ] = "vowel"
+    words: Annotated[
+        Annotated[int, whole(100)] | None, "whole families, drawn at random, up to that many words; none: all words"
+    ] = None
+    draw: Annotated[int, SEED, "seed of the choice of families"] = 0
 
 
 class Word(NamedTuple):

@@ -38,9 +38,8 @@ class Outcome(NamedTuple):
     """How a run ended: with a record, or with an error."""
 
     record: dict[str, object] | None
-    trace: bytes = b""  # its answers and its curve, as `traces` keeps them
     error: str = ""  # in one line
-    where: str = ""  # the traceback
+    trace: str = ""
 
 
 _ALONE = threading.Lock()  # the random numbers of torch belong to the process: no two runs at once
@@ -50,10 +49,9 @@ def attempt(experiment: Experiment, data_dir: str | None = None) -> Outcome:
     """Run it. What goes wrong is an outcome as well."""
     try:
         with _ALONE:
-            made = runs.make(experiment, data_dir, progress=False)
-        return Outcome(made.record, made.trace.to_bytes())
+            return Outcome(runs.run(experiment, data_dir, progress=False))
     except Exception as error:
-        return Outcome(None, error=_line(error), where=traceback.format_exc())
+        return Outcome(None, _line(error), traceback.format_exc())
 
 
 # ---- three ways to run them all ----------------------------------------------------------------------------
@@ -88,8 +86,7 @@ def in_workers(jobs: Jobs, data_dir: str | None, workers: int) -> Iterator[tuple
                     if deaths[name] == 1:
                         waiting.appendleft(name)
                         continue
-                    code = worker.process.exitcode
-                    outcome = Outcome(None, error=f"its worker died twice, the last with exit code {code}")
+                    outcome = Outcome(None, f"its worker died twice, the last with exit code {worker.process.exitcode}")
                 yield name, outcome
     finally:
         for worker in crew.values():
@@ -162,7 +159,7 @@ def _from_dask(client: "Client", jobs: Jobs, data_dir: str | None) -> Iterator[t
             if future.cancelled():
                 raise InputError("--scheduler: it has gone away; the same command goes on from what is there")
             error = future.exception()  # Dask's own: `attempt` has none
-            yield names[future], future.result() if error is None else Outcome(None, error=_line(error))
+            yield names[future], future.result() if error is None else Outcome(None, _line(error))
 
 
 def _line(error: BaseException) -> str:
@@ -241,16 +238,16 @@ def _bar(jobs: Jobs, todo: Jobs) -> tqdm:
 
 def _keep(out: Path, name: str, experiment: Experiment, outcome: Outcome) -> bool:
     """Write the record, or what went wrong; whether there was a record."""
-    record, error = outcome.record, outcome.error
+    record, error, trace = outcome
     trouble = out / FAILED / name
     if record is not None and runs.name_of(record) != name:
         error = "it was run on other data or with other versions than were planned here: "
         error += json.dumps({"digest": record["config"]["data"]["digest"], **record["versions"]})
     if error:
-        about = {"experiment": asdict(experiment), "error": error, "trace": outcome.where.splitlines()}
+        about = {"experiment": asdict(experiment), "error": error, "trace": trace.splitlines()}
         write_whole(trouble, (json.dumps(about, indent=1) + "\n").encode())
         return False
-    runs.store(record, out, outcome.trace)
+    runs.store(record, out)
     trouble.unlink(missing_ok=True)
     return True
 

@@ -1,5 +1,9 @@
 """Other answers to several modalities of which some are absent, on the same protocol."""
 
-import lazy_loader
+from .deep_sets import DeepSets
+from .deepmlf import DeepMLF
+from .late_fusion import LateFusion
+from .mla import MLA
+from .scale import SCALE
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["MLA", "SCALE", "DeepMLF", "DeepSets", "LateFusion"]
