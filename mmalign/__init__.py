@@ -2,24 +2,17 @@
 
 A reproduction of MM-Align (Han, Chen, Kan, Poria, EMNLP 2022, arXiv 2210.12798), its rivals and its bounds.
 Start with `load` or `from_arrays`, build a system with its `from_data`, then `fit` and `evaluate`.
+
+What is exported stands in `__init__.pyi`, which type checkers read too; each name is imported when it is first used.
 """
 
 from importlib.metadata import version
 
-from . import moved, transport
-from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
-from .config import BoundConfig, Condition, FillConfig, MMAlignConfig, TrainConfig
-from .diagnosis import Diagnosis, diagnose
-from .errors import InputError
-from .method.model import MMAlign
-from .method.plus import MMAlignPlus, MMAlignPlusConfig
-from .registry import from_arrays, load
-from .training import History, evaluate, fit
+import lazy_loader
 
-__all__ = [
-    "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError",
-    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "TrainConfig", "ZeroFill",
-    "diagnose", "evaluate", "fit", "from_arrays", "load", "transport",
-]  # fmt: skip
+from . import extras, moved
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+extras.answer()  # to what is imported and not installed
 moved.answer()  # to the import names of the first release
 __version__ = version("mmalign")

@@ -15,20 +15,48 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import masks
+from .errors import InputError
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a system must know of a data set before it can be built."""
+    """What a system must know of a data set before it can be built, and what it may be used on afterwards."""
 
     modalities: tuple[str, ...]  # the visible one first, the victim second
     widths: tuple[int, ...]  # raw features of each
     task: str  # "regression" or "classification"
     classes: int = 1  # K; 1 for regression
+    class_names: tuple[str, ...] = ()  # K, in the order of the logits; () in files of the first release
 
     @property
     def outputs(self) -> int:
         return self.classes if self.task == "classification" else 1
+
+    def check_features(self, modalities: tuple[str, ...], widths: tuple[int, ...]) -> None:
+        """Raise `InputError` unless these are the modalities a system of this kind was built for.
+
+        Arrays in memory are called `visible` and `victim` and go with any names; else names count, not only widths.
+        """
+        other_names = modalities != self.modalities and UNNAMED not in (modalities, self.modalities)
+        if widths != self.widths or other_names:
+            built, found = (_told(*one) for one in ((self.modalities, self.widths), (modalities, widths)))
+            raise InputError(f"the model was built for {built}; found {found}")
+
+    def check_labels(self, task: str, classes: int, class_names: tuple[str, ...]) -> None:
+        """Raise `InputError` unless labels of this kind can be the answers of such a system."""
+        if task != self.task:
+            raise InputError(f"the model was built for a {self.task}; found labels of a {task}")
+        if not (self.class_names and class_names) and classes != self.classes:
+            raise InputError(f"the model was built for {self.classes} classes; found {classes}")
+
+
+UNNAMED = ("visible", "victim")  # what modalities are called that nobody gave a name
+
+
+def _told(modalities: tuple[str, ...], widths: tuple[int, ...]) -> str:
+    """What modalities there are, for people: acc (6 features), gyro (6 features)."""
+    names = modalities if len(modalities) == len(widths) else [f"modality {place}" for place in range(len(widths))]
+    return ", ".join(f"{name} ({width} features)" for name, width in zip(names, widths, strict=True))
 
 
 def is_known(labels: Tensor) -> Tensor:

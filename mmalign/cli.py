@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .config import Condition
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", metavar="cpu|cuda", default="cpu")
     run.add_argument("--threads", metavar="N", type=_whole)
     run.add_argument("--data-dir", metavar="DIR", help="default: MMALIGN_DATA, else the user's cache folder")
-    run.add_argument("--out", metavar="DIR", help="also write the record to a file there")
+    run.add_argument("--out", metavar="DIR", help="also leave there the record, weights, curve and test answers")
     run.add_argument("--resume", action="store_true", help="go on from the last epoch that is in --out")
     run.add_argument("--json", action="store_true", help="print the record as one JSON object")
     run.set_defaults(command=_run)
@@ -176,20 +177,21 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError("--resume goes with --out DIR, where the state of the run was left")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
     try:
-        record = runs.run(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
+        made = runs.make(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
     except KeyboardInterrupt:
         told = (
             f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else "nothing was written"
         )
         raise KeyboardInterrupt(told) from None
     if arguments.out:
-        path = runs.store(record, arguments.out)
-        runs.state_of(path).unlink(missing_ok=True)
+        path = runs.leave(made, arguments.out)
+        with suppress(OSError):  # the run is finished, whatever becomes of its state
+            runs.state_of(path).unlink()
         print(f"wrote {path}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(record, allow_nan=False))
+        print(json.dumps(made.record, allow_nan=False))
     else:
-        _print_record(record)
+        _print_record(made.record)
 
 
 def _sweep(arguments: argparse.Namespace) -> int:

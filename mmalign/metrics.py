@@ -1,7 +1,6 @@
 """How good predictions are, as functions of (prediction, label)."""
 
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 
@@ -18,7 +17,7 @@ def regression(prediction: Tensor, labels: Tensor) -> dict[str, float]:
     return {
         "mae": (prediction - labels).abs().mean().item(),
         "acc2": sum(a == b for a, b in zip(truth, guess, strict=True)) / len(truth) if truth else float("nan"),
-        "f1": float(f1_score(truth, guess, average="weighted", zero_division=0)) if truth else float("nan"),
+        "f1": _f1(truth, guess, "weighted") if truth else float("nan"),
     }
 
 
@@ -31,9 +30,15 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
     truth, guess = labels.tolist(), guess.tolist()
     return {
         "accuracy": sum(a == b for a, b in zip(truth, guess, strict=True)) / len(truth),
-        "f1_macro": float(f1_score(truth, guess, average="macro", zero_division=0)),
-        "f1_weighted": float(f1_score(truth, guess, average="weighted", zero_division=0)),
+        "f1_macro": _f1(truth, guess, "macro"),
+        "f1_weighted": _f1(truth, guess, "weighted"),
     }
+
+
+def _f1(truth: list[int], guess: list[int], average: str) -> float:
+    from sklearn.metrics import f1_score  # late: it takes a second, and many commands measure nothing
+
+    return float(f1_score(truth, guess, average=average, zero_division=0))
 
 
 def of_task(task: str, prediction: Tensor, labels: Tensor) -> dict[str, float]:

@@ -1,29 +1,54 @@
-"""SYSTEMS and DATASETS: the only file that knows all the names."""
+"""SYSTEMS and DATASETS: the only file that knows all the names.
 
+What a name stands for is imported when it is first used, so that the names themselves cost nothing.
+"""
+
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import baselines, neighbours
+from . import named
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, Condition, TrainConfig, settings
-from .data import Source, Splits, arrays, folders, make_splits, planted, smartwatch, spelling
-from .data.assemble import SPEECH
-from .errors import one_of
-from .method.model import MMAlign
-from .method.plus import MMAlignPlus
-from .system import System
+from .data.speech import SPEECH
+from .errors import InputError, one_of
+
+if TYPE_CHECKING:
+    from .data import Source, Splits
+    from .system import System
 
 
 @dataclass(frozen=True)
 class SystemEntry:
     """A system's name stands for a class and the settings that differ from its defaults."""
 
-    kind: type[System]
+    place: str  # "package.module:Class", or "folder/file.py:Class" of a system of one's own
     about: str
     model: dict[str, object] = field(default_factory=dict)
     train: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> "type[System]":
+        """Its class.
+
+        Raises:
+            ValueError: there is none, or it is no whole system; only one's own can be that wrong.
+        """
+        from .system import System
+
+        kind = named.find(self.place)
+        if not issubclass(kind, System):
+            raise InputError(f"{self.place} is no mmalign.System")
+        if inspect.isabstract(kind):
+            raise InputError(f"{self.place} lacks {', '.join(sorted(kind.__abstractmethods__))}")
+        return kind
+
+    @property
+    def digest(self) -> str | None:
+        """Of the source of a system of one's own, which decides its results; of ours the version does."""
+        return None if self.place.startswith("mmalign.") else named.digest(self.kind)
 
     def configure(self, **changes: object) -> BackboneConfig:
         """The configuration of its model, with changes."""
@@ -35,51 +60,80 @@ class SystemEntry:
 
 
 SYSTEMS = {
-    "single": SystemEntry(baselines.Single, "lower bound: the visible modality alone"),
-    "double": SystemEntry(baselines.Double, "upper bound: both modalities, always"),
-    "zero-fill": SystemEntry(baselines.ZeroFill, "zeros stand in for the victim"),
-    "copy": SystemEntry(baselines.Copy, "the visible sequence stands in for the victim"),
-    "mfm": SystemEntry(baselines.MFM, "the victim decoded from factors, guessed from the visible modality"),
-    "smil": SystemEntry(baselines.SMIL, "one vector between cluster centres stands in for the victim; meta-learning"),
-    "modal-trans": SystemEntry(baselines.ModalTrans, "the victim translated from the visible modality, and back"),
-    "mm-align": SystemEntry(MMAlign, "the paper's method"),
-    "mm-align-official": SystemEntry(
-        MMAlign, "the same with every departure of its released code", OFFICIAL_MODEL, OFFICIAL_TRAIN
+    "single": SystemEntry("mmalign.baselines.bounds:Single", "lower bound: the visible modality alone"),
+    "double": SystemEntry("mmalign.baselines.bounds:Double", "upper bound: both modalities, always"),
+    "zero-fill": SystemEntry("mmalign.baselines.fills:ZeroFill", "zeros stand in for the victim"),
+    "copy": SystemEntry("mmalign.baselines.fills:Copy", "the visible sequence stands in for the victim"),
+    "mfm": SystemEntry(
+        "mmalign.baselines.mfm:MFM", "the victim decoded from factors, guessed from the visible modality"
     ),
-    "mm-align-plus": SystemEntry(MMAlignPlus, "ours: the imputed answer follows the complete one, labelled or not"),
-    "late-fusion": SystemEntry(neighbours.LateFusion, "a model for each modality, trained apart, then averaged"),
-    "mla": SystemEntry(neighbours.MLA, "modalities in turn through one guarded head; the surer weigh more"),
+    "smil": SystemEntry(
+        "mmalign.baselines.smil:SMIL", "one vector between cluster centres stands in for the victim; meta-learning"
+    ),
+    "modal-trans": SystemEntry(
+        "mmalign.baselines.modal_trans:ModalTrans", "the victim translated from the visible modality, and back"
+    ),
+    "mm-align": SystemEntry("mmalign.method.model:MMAlign", "the paper's method"),
+    "mm-align-official": SystemEntry(
+        "mmalign.method.model:MMAlign",
+        "the same with every departure of its released code",
+        OFFICIAL_MODEL,
+        OFFICIAL_TRAIN,
+    ),
+    "mm-align-plus": SystemEntry(
+        "mmalign.method.plus:MMAlignPlus", "ours: the imputed answer follows the complete one, labelled or not"
+    ),
+    "late-fusion": SystemEntry(
+        "mmalign.neighbours.late_fusion:LateFusion", "a model for each modality, trained apart, then averaged"
+    ),
+    "mla": SystemEntry(
+        "mmalign.neighbours.mla:MLA", "modalities in turn through one guarded head; the surer weigh more"
+    ),
     "deepmlf": SystemEntry(
-        neighbours.DeepMLF,
+        "mmalign.neighbours.deepmlf:DeepMLF",
         "tokens behind the words of a frozen language model, which sound and sight reach layer by layer",
         train={"epochs": 30},  # the first 10 prepare
     ),
     "scale": SystemEntry(
-        neighbours.SCALE,
+        "mmalign.neighbours.scale:SCALE",
         "pre-trained without labels, like modalities drawn together",
         train={"epochs": 50, "batch_size": 64},  # of 20 to pre-train; a large batch is a choice of negatives
     ),
-    "deep-sets": SystemEntry(neighbours.DeepSets, "what is present is a set, and what is absent is not in it"),
+    "deep-sets": SystemEntry(
+        "mmalign.neighbours.deep_sets:DeepSets", "what is present is a set, and what is absent is not in it"
+    ),
 }
+
+
+def system(name: str) -> SystemEntry:
+    """A system of ours by its name, or one's own by its place: `package.module:Class`, `folder/file.py:Class`.
+
+    Raises:
+        ValueError: no such name. Whether there is such a class is asked when it is used.
+    """
+    if ":" in name:
+        return SystemEntry(name, "a system of one's own")
+    one_of("system", name, tuple(SYSTEMS))
+    return SYSTEMS[name]
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
     """A data set's name stands for a reader and the pair that is used when none is given."""
 
-    read: Callable[[Path, tuple[str, ...], dict[str, object]], Source]  # of its folder, a pair, its options
+    read: Callable[[Path, tuple[str, ...], dict[str, object]], "Source"]  # of its folder, a pair, its options
     pair: tuple[str, str]
     about: str
     folder: str | None = None  # in the data folder; None where nothing is read from there
     others: tuple[str, ...] = ()  # modalities beside those of the pair
     to_check: Callable[[Path, tuple[str, ...]], tuple[str, ...]] = lambda folder, pair: pair  # what a check reads
-    config: type | None = None  # of its options, where they are settings
+    config: str | None = None  # of its options, where they are settings: the place of the class
 
     def configure(self, options: dict[str, object]) -> dict[str, object]:
         """Its options, each in one form: 1 and 1.0 are one setting."""
         if self.config is None:
             return options
-        filled = settings(self.config, {}, **options)
+        filled = settings(named.find(self.config), {}, **options)
         return {name: getattr(filled, name) for name in options}
 
     @property
@@ -94,29 +148,43 @@ def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, o
     return options
 
 
-def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+    from .data import smartwatch
+
     return smartwatch.read("magnitude" in pair, **_known("smartwatch", options))
 
 
-def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+    from .data import spelling
+
     return spelling.read(**options)
 
 
-def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+    from .data import planted
+
     return planted.read("third" in pair, **options)
 
 
-def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+    from .data import arrays
+
     return arrays.read(folder, **_known("arrays", options, "task"))
 
 
 def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
     """People who speak: text, video and audio from the files in the folder of that name."""
 
-    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> Source:
+    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+        from .data import folders
+
         return folders.read(name, folder, pair, **_known(name, options, "longest"))
 
-    to_check = partial(folders.to_check, name)
+    def to_check(folder: Path, pair: tuple[str, ...]) -> tuple[str, ...]:
+        from .data import folders
+
+        return folders.to_check(name, folder, pair)
+
     return DatasetEntry(read, (visible, victim), SPEECH[name].about, name.replace("-", "_"), (other,), to_check)
 
 
@@ -128,14 +196,14 @@ DATASETS = {
         _spelling,
         ("letters", "sounds"),
         "117 000 English words, written and spoken; embedded",
-        config=spelling.SpellingConfig,
+        config="mmalign.data.spelling:SpellingConfig",
     ),
     "planted": DatasetEntry(
         _planted,
         ("first", "second"),
         "generated, true alignment known; embedded",
         others=("third",),
-        config=planted.PlantedConfig,
+        config="mmalign.data.planted:PlantedConfig",
     ),
     "ict-mmmo": _speech("ict-mmmo", "audio", "video", "text"),
     "arrays": DatasetEntry(_arrays, ("visible", "victim"), "your own arrays", "arrays.npz"),
@@ -161,7 +229,7 @@ def folder_of(name: str, data_dir: str | Path | None = None) -> Path:
 
 def read(
     name: str, pair: tuple[str, ...] | None = None, data_dir: str | Path | None = None, /, **options: object
-) -> Source:
+) -> "Source":
     """Read a data set, checked but not yet split. Options are the data set's own (`planted`: its knobs)."""
     folder = folder_of(name, data_dir)
     entry = DATASETS[name]
@@ -189,7 +257,7 @@ def load(
     labelled: float = 1.0,
     data_dir: str | Path | None = None,
     **options: object,
-) -> Splits:
+) -> "Splits":
     """A data set, split, with the victims that nobody may see hidden behind NaN.
 
     Args:
@@ -210,6 +278,8 @@ def load(
     >>> len(data.train.complete), len(data.train.missing), len(data.test.complete)
     (300, 300, 0)
     """
+    from .data import make_splits
+
     one_of("dataset", name, tuple(DATASETS))
     pair = DATASETS[name].pair if pair is None else tuple(pair)
     condition = Condition(pair=pair, survival=survival, setting=setting, seed=seed, labelled=labelled)
@@ -222,11 +292,11 @@ def from_arrays(
     labels: object,
     lengths: object = None,
     missing: object = None,
-    task: str = "regression",
+    task: str | None = None,
     seed: int = 0,
     groups: object = None,
     unlabelled: object = None,
-) -> Splits:
+) -> "Splits":
     """Your own data, split 3:1:1 into training, validation and test.
 
     Args:
@@ -235,7 +305,8 @@ def from_arrays(
         labels: (N,) numbers, or classes under any names.
         lengths: (N,) true lengths; all T by default.
         missing: (N,) bool, True where the victim is to count as missing.
-        task: "regression" or "classification".
+        task: "regression" or "classification"; by default what the labels are: fractions or names. Whole numbers
+            could be either, and must say.
         seed: draws the split; 0 to 4 are five folds.
         groups: (N,) samples of one group (a person, a recording) stay on one side.
         unlabelled: (N,) bool, True where the label is not known, whatever stands there. Such samples serve
@@ -249,5 +320,7 @@ def from_arrays(
     >>> len(data.train), len(data.valid), len(data.test)
     (30, 10, 10)
     """
+    from .data import arrays, make_splits
+
     source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, unlabelled, task)
     return make_splits(source, Condition(pair=("visible", "victim"), survival=1.0, setting="B", seed=seed))

@@ -128,7 +128,8 @@ class System(nn.Module):
         if about.get("system") != cls.__name__:
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
-            spec = {**about["spec"], **{name: tuple(about["spec"][name]) for name in ("modalities", "widths")}}
+            told = {"class_names": (), **about["spec"]}  # which the first release did not keep
+            spec = {**told, **{name: tuple(told[name]) for name in ("modalities", "widths", "class_names")}}
             with seeded(0):
                 model = cls(DataSpec(**spec), cls.config_type(**about["config"]))
             model.load_state_dict(tensors)

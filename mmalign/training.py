@@ -68,6 +68,7 @@ def fit(
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
         raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
+    data = data.as_seen_by(system.spec)
     for part in (data.train, data.valid):
         system.check_samples(part.samples)
     groups = system.groups()
@@ -225,5 +226,6 @@ def evaluate(system: System, split: Split) -> dict[str, float]:
     """
     if not len(split):
         raise InputError("there are no samples to evaluate on")
+    split = split.as_seen_by(system.spec)
     system.check_samples(split.samples)
     return metrics.of_task(system.spec.task, *predictions(system, split))

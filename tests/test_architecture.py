@@ -11,8 +11,8 @@ from mmalign import moved
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "errors files gate settings config masks batch losses metrics system transport method baselines neighbours data "
-    "checkpoint training registry experiments diagnosis figures cli moved __init__ __main__"
+    "errors named files gate settings config masks batch losses metrics system transport method baselines neighbours "
+    "data checkpoint training registry experiments diagnosis figures cli extras moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
     "gate": "limits kinds unpickle torches hdf5_child hdf5 __init__".split(),
@@ -21,10 +21,10 @@ INSIDE = {  # the same rule inside the rooms
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
     "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
-        "missing ragged source arrays assemble hdf5 cmu meld imported folders published fetch "
+        "speech missing ragged source arrays assemble hdf5 cmu meld imported folders published fetch "
         "planted bayes smartwatch spelling stored splits __init__"
     ).split(),
-    "experiments": "runs grids sweep statistics tables reproduce bench __init__".split(),
+    "experiments": "traces runs grids sweep statistics tables reproduce bench __init__".split(),
     "figures": "__init__ plots widgets".split(),
     "figures/widgets": "base absence alignment decoding fusion __init__".split(),
 }

@@ -40,7 +40,9 @@ def test_tensors_lists_and_whole_numbers_do_as_well():
     for kind in (torch.tensor, np.ndarray.tolist):
         data = mmalign.from_arrays(**{name: kind(values) for name, values in own.items()})
         assert data.source.digest == mmalign.from_arrays(**own).source.digest
-    assert mmalign.from_arrays(np.ones((N, T, 1), int), np.ones((N, T, 1), bool).astype(int), range(N)).spec.widths == (
+    assert mmalign.from_arrays(
+        np.ones((N, T, 1), int), np.ones((N, T, 1), bool).astype(int), 1.0 * np.arange(N)
+    ).spec.widths == (
         1,
         1,
     )
@@ -96,8 +98,11 @@ def spoilt(name, place, value):
         (arrays(victim=np.zeros((N, T + 1, 2))), "agree in samples and steps"),
         (arrays(labels=np.zeros(N + 1)), "labels holds 21 samples, lengths 20"),
         (arrays(labels=np.zeros((N, 2))), "labels must have shape"),
-        (arrays(labels=np.full(N, np.nan)), "finite numbers"),
-        (arrays(labels=["a"] * N), "finite numbers"),
+        (arrays(labels=np.full(N, np.nan)), "found nan at sample 0; mark samples that have no label in unlabelled="),
+        (
+            arrays(labels=["a"] * N, task="regression"),
+            "finite numbers, found <U1; for classes say task=.classification",
+        ),
         (arrays(visible=np.zeros((N, T))), r"visible must be numbers of shape \(N, T, D\)"),
         (arrays(visible=np.zeros((N, T, 0))), "visible must be numbers"),
         (arrays(visible=np.full((N, T, 1), "x")), "visible must be numbers"),

@@ -183,7 +183,7 @@ def test_scales_come_from_what_may_be_seen_only():
     model.learn_scales(split.batch)
     batch = split.batch
     steps = batch.victim[batch.complete][batch.real[batch.complete]]
-    torch.testing.assert_close(model.embed[1].standardise.mean, steps.mean(0))
+    torch.testing.assert_close(model.embed[1].standardise.mean.float(), steps.mean(0))
     torch.testing.assert_close(model.answer.label_mean, batch.labels[batch.labelled].mean())
     assert all(value.isfinite().all() for value in model.state_dict().values())
 

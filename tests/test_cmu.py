@@ -7,7 +7,7 @@ import torch
 
 from mmalign import InputError
 from mmalign.data import cmu, folders, meld
-from mmalign.data.assemble import SPEECH
+from mmalign.data.speech import SPEECH
 
 PARTS = tuple(speech.COUNTS)
 

@@ -114,7 +114,7 @@ def test_the_smoke_grid_holds_24_runs():
     ],
 )
 def test_a_mistyped_grid_is_answered_in_one_line_and_nothing_runs(tmp_path, monkeypatch, capsys, text, says):
-    monkeypatch.setattr(runs, "run", lambda *told: pytest.fail("it ran"))
+    monkeypatch.setattr(runs, "make", lambda *told: pytest.fail("it ran"))
     (tmp_path / "grid.yaml").write_text(text)
     words = ["sweep", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--data-dir", tmp_path]
     assert cli.main([*map(str, words)]) == 2

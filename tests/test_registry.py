@@ -76,6 +76,46 @@ def test_the_readmes_chain_of_names_works(tmp_path):
     assert mmalign.evaluate(mmalign.MMAlign.restore(tmp_path / "model.safetensors"), own.test) == report
 
 
+SYSTEM = """
+import mmalign
+
+
+class Mine(mmalign.Single):
+    def groups(self):
+        return {"backbone": [*self.parameters()]}
+"""
+
+
+def test_a_system_of_ones_own_is_named_by_its_place(tmp_path):
+    place = f"{tmp_path / 'own.py'}:Mine"
+    (tmp_path / "own.py").write_text(SYSTEM)
+    entry = registry.system(place)
+    assert issubclass(entry.kind, mmalign.Single) and entry.configure(width=16) == mmalign.BoundConfig(width=16)
+    assert entry.configure_training() == mmalign.TrainConfig() and len(entry.digest) == 20
+    assert mmalign.evaluate(entry.kind.from_data(data := mmalign.load("planted")), data.test)["mae"] > 0
+
+
+def test_the_systems_of_the_package_are_known_by_their_version_and_not_by_a_digest():
+    assert registry.system("single") is registry.SYSTEMS["single"]
+    assert {entry.digest for entry in registry.SYSTEMS.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("class Mine:\n    pass\n", "is no mmalign.System"),
+        ("Mine = int\n", "is no mmalign.System"),
+    ],
+)
+def test_what_is_no_system_is_refused_when_it_is_used(tmp_path, content, says):
+    (tmp_path / "own.py").write_text(content)
+    entry = registry.system(f"{tmp_path / 'own.py'}:Mine")
+    with pytest.raises(InputError, match=says):
+        entry.configure()
+    with pytest.raises(InputError, match="unknown system 'mine'; known: single, double"):
+        registry.system("mine")
+
+
 def test_what_the_package_promises_to_export_is_there():
     assert all(hasattr(mmalign, name) for name in mmalign.__all__)
     assert {"load", "fit", "evaluate", "from_arrays", "MMAlign", "MMAlignConfig", "transport"} <= {*mmalign.__all__}

@@ -31,10 +31,11 @@ SIX = SIX.replace("[0, 1]", "[0, 1, 2, 3, 4, 5]")
 
 
 def rows(folder):
-    """What a sweep has left, by file name, without what the clock says."""
+    """What a sweep has left, by file name, without what the clock says: records, and the bits of their traces."""
     found = {path.name: json.loads(path.read_text()) for path in Path(folder).glob("*.json")}
     timed = ("train_seconds", "seconds_per_epoch")
-    return {name: {key: row[key] for key in row if key not in timed} for name, row in found.items()}
+    found = {name: {key: row[key] for key in row if key not in timed} for name, row in found.items()}
+    return {name: (row, (Path(folder) / name).with_suffix(".npz").read_bytes()) for name, row in found.items()}
 
 
 def written(folder, text):
@@ -205,8 +206,13 @@ def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
 
 
 def test_a_worker_with_other_data_or_versions_is_found_out(tmp_path, monkeypatch):
-    grid, plain = written(tmp_path, SIX.replace("[0, 1, 2, 3, 4, 5]", "0")), runs.run
-    monkeypatch.setattr(runs, "run", lambda *a, **b: {**plain(*a, **b), "versions": {"torch": "0.1"}})
+    grid, plain = written(tmp_path, SIX.replace("[0, 1, 2, 3, 4, 5]", "0")), runs.make
+
+    def elsewhere(*told, **more):
+        made = plain(*told, **more)
+        return made._replace(record={**made.record, "versions": {"torch": "0.1"}})
+
+    monkeypatch.setattr(runs, "make", elsewhere)
     assert sweep.sweep(grid, tmp_path / "out") == (1, 0, 0, 1)
     about = json.loads(next((tmp_path / "out" / sweep.FAILED).iterdir()).read_text())
     assert "0.1" in about["error"] and not rows(tmp_path / "out")

@@ -1,9 +1,5 @@
 """The simple answers that every method must be held against."""
 
-from .bounds import Double, Single
-from .fills import Copy, ZeroFill
-from .mfm import MFM
-from .modal_trans import ModalTrans
-from .smil import SMIL
+import lazy_loader
 
-__all__ = ["MFM", "SMIL", "Copy", "Double", "ModalTrans", "Single", "ZeroFill"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -130,8 +130,8 @@ class MFM(Imputing):
 
     def reencode(self, decoded: Tensor, batch: Batch) -> Tensor:
         """(B, T, D2) decoded victims -> (B, T+1, D), through the door that real ones take."""
-        scales = self.backbone.embed[1].standardise
-        made = replace(batch, features=(batch.visible, scales.mean + scales.spread * decoded))
+        victim = self.backbone.embed[1].standardise.undo(decoded.to(batch.victim.dtype))
+        made = replace(batch, features=(batch.visible, victim))
         return self.backbone.encode(made, 1)
 
     # ---- what every system says -----------------------------------------------------------------------

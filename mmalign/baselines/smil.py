@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -49,6 +48,8 @@ def cluster(points: Tensor, count: int, seed: int) -> Tensor:
     >>> cluster(torch.tensor([[0.0], [0.2], [5.0], [5.2]]), 2, seed=0).sort(dim=0).values.tolist()
     [[0.10...], [5.09...]]
     """
+    from sklearn.cluster import KMeans  # late: it takes a second
+
     found = KMeans(min(count, len(points.unique(dim=0))), n_init=10, random_state=seed)
     centres = torch.from_numpy(found.fit(points.double().cpu().numpy()).cluster_centers_).to(points)
     return centres[torch.arange(count) % len(centres)]

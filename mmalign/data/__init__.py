@@ -1,6 +1,5 @@
 """Where samples come from, who lacks what, and how they reach a system."""
 
-from .source import Source
-from .splits import Split, Splits, make_splits
+import lazy_loader
 
-__all__ = ["Source", "Split", "Splits", "make_splits"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

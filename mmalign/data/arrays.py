@@ -1,5 +1,6 @@
 """The user's own arrays, from memory or from an .npz file."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,23 @@ from ..errors import InputError, line_of
 from ..files import opened
 from ..gate.kinds import NPZ, expect
 from ..gate.limits import check_archive
-from .source import Source, as_array, categories, check_finite, sequences, task_labels
+from .source import Source, as_array, as_float32, categories, exact_sequences, infer_task, task_labels
 
 KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabelled")
 
 
-def from_memory(
-    visible, victim, labels, lengths=None, missing=None, groups=None, unlabelled=None, task="regression"
-) -> Source:
+def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None, unlabelled=None, task=None) -> Source:
     """Checked arrays as a source; see `mmalign.from_arrays`."""
     name = "arrays"
-    first, second = sequences(name, "visible", visible), sequences(name, "victim", victim)
+    first, second = exact_sequences(name, "visible", visible), exact_sequences(name, "victim", victim)
     if first.shape[:2] != second.shape[:2]:
         raise InputError(
             "arrays: visible and victim must agree in samples and steps, "
             f"found {tuple(first.shape)} and {tuple(second.shape)}"
         )
+    _warn_of_channels_first(first, second)
     count, steps, _ = first.shape
-    targets, classes = _labels(labels, unlabelled, count, task)
+    targets, classes, task = _labels(labels, unlabelled, count, task)
     lengths = np.full(count, steps) if lengths is None else as_array(name, "lengths", lengths)
     if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
         raise InputError(f"arrays: lengths must be {count} whole numbers, found {lengths.dtype} {lengths.shape}")
@@ -41,8 +41,9 @@ def from_memory(
         for place in wrong:
             raise InputError(f"arrays: the victim of sample {place} is NaN throughout but not marked missing")
         absent = torch.from_numpy(missing)
-    first = check_finite(name, "visible", first.masked_fill(padding, 0))
-    second = check_finite(name, "victim", second.masked_fill(padding | absent[:, None, None], 0))
+    real, unread = ~padding[:, :, 0], padding | absent[:, None, None]
+    first = as_float32(name, "visible", first.masked_fill(padding, 0), real)
+    second = as_float32(name, "victim", second.masked_fill(unread, 0), ~unread[:, :, 0])
     if groups is not None:
         found = as_array(name, "groups", groups).shape
         if found != (count,):
@@ -61,17 +62,28 @@ def from_memory(
     )
 
 
-def _labels(values: object, unlabelled: object, count: int, task: str) -> tuple[Tensor, tuple[str, ...]]:
-    """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; and the names of the classes."""
+def _warn_of_channels_first(first: Tensor, second: Tensor) -> None:
+    """Other libraries lay arrays out as (N, D, T), and two sensors of as many axes then agree in every size."""
+    _, steps, width = first.shape
+    if first.shape == second.shape and steps < 10 and width >= 4 * steps:
+        found = f"{tuple(first.shape)} is read as {steps} steps of {width} features"
+        warnings.warn(f"{found}; if it is (N, features, time), swap the axes: array.transpose(0, 2, 1)", stacklevel=5)
+
+
+def _labels(values: object, unlabelled: object, count: int, task: str | None) -> tuple[Tensor, tuple[str, ...], str]:
+    """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; the names of the classes; the task."""
     if unlabelled is None:
-        return task_labels("arrays", values, task)
+        task = task or infer_task("arrays", values)
+        return *task_labels("arrays", values, task), task
     known, values = ~_marks("unlabelled", unlabelled, count), as_array("arrays", "labels", values, object)
     if not known.any() or values.shape[:1] != (count,):
         raise InputError(f"arrays: {known.sum()} samples have a label, of {count}; found labels of {values.shape}")
-    told, classes = task_labels("arrays", values[known].tolist(), task)
+    shown = values[known].tolist()
+    task = task or infer_task("arrays", shown)
+    told, classes = task_labels("arrays", shown, task)
     labels = torch.full((count,), torch.nan if told.is_floating_point() else -1, dtype=told.dtype)
     labels[torch.from_numpy(known)] = told
-    return labels, classes
+    return labels, classes, task
 
 
 def _marks(key: str, values: object, count: int) -> np.ndarray:
@@ -82,7 +94,7 @@ def _marks(key: str, values: object, count: int) -> np.ndarray:
     return values.copy()
 
 
-def read(path: Path, task: str = "regression") -> Source:
+def read(path: Path, task: str | None = None) -> Source:
     """The arrays of an .npz file with the keys visible, victim, labels and, if you like, others of KEYS."""
     if not path.is_file():
         raise InputError(f"{path} is not there; --data-dir must hold that file, written by numpy.savez")

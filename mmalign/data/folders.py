@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..errors import InputError, check, one_of, whole
 from . import cmu, hdf5, imported, meld
-from .assemble import MODALITIES, SPEECH
 from .source import Source
+from .speech import MODALITIES, SPEECH
 
 LONGEST = 50  # steps, as MulT and MultiBench keep; a few sentences of CMU-MOSEI are several times longer
 

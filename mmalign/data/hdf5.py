@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..gate.hdf5 import Reader
-from .assemble import MODALITIES, PARTS, Part, from_padded, labels_of, source_of
+from .assemble import PARTS, Part, from_padded, labels_of, source_of
 from .source import Source, sequences
+from .speech import MODALITIES
 
 FILES = {"text": "text_{}_emb.h5", "video": "video_{}.h5", "audio": "audio_{}.h5"}
 COLUMNS = {"text": slice(300), "audio": slice(300, 305), "video": slice(305, 325)}  # of CMU-MOSI

@@ -17,9 +17,10 @@ import torch
 
 from ..errors import InputError, line_of, one_of
 from ..gate.hdf5 import Reader
-from .assemble import PARTS, SPEECH
+from .assemble import PARTS
 from .ragged import Ragged
 from .source import Source
+from .speech import SPEECH
 
 FILE = "imported.h5"  # in the data set's folder
 FORM = 1

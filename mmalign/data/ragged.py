@@ -58,7 +58,7 @@ class Ragged:
         starts, lengths = self.starts[ids], self.lengths[ids]
         place = torch.arange(longest)
         real = place < lengths[:, None]  # (n, T)
-        padded = torch.zeros(*real.shape, self.width)
+        padded = torch.zeros(*real.shape, self.width, dtype=(self.steps if self.table is None else self.table).dtype)
         padded[real] = self._vectors((starts[:, None] + place)[real])
         return padded
 

@@ -17,6 +17,8 @@ from ..errors import InputError
 from .ragged import Ragged
 
 TRAIN, VALID, TEST, LEFT_OUT = 0, 1, 2, 3
+TINIEST = 1e-37  # below it float32 loses digits
+FINE_ENOUGH = 1e-4  # spread / offset that float32 still holds to a thousandth of the spread
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ def as_array(name: str, what: str, values: object, kind: type | None = None) -> 
     """`values` as one array of NumPy, or an error that says why they are none."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
+    if np.ma.is_masked(values):  # np.asarray would read what the mask hides
+        numbers = values.dtype.kind in "fiu"
+        values = values.astype(float if numbers else object).filled(np.nan if numbers else None)
     try:
         return np.asarray(values, kind)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -134,10 +139,15 @@ def as_array(name: str, what: str, values: object, kind: type | None = None) -> 
         raise InputError(f"{name}: {what} must be one array, padded where lengths differ; found {told}") from None
 
 
+def is_nothing(value: object) -> bool:
+    """Whether a label or a group says nothing: None, NaN or infinity, pandas' NA and NaT."""
+    return value is None or (isinstance(value, Real) and not math.isfinite(value)) or str(value) in ("<NA>", "NaT")
+
+
 def categories(name: str, what: str, values: object) -> tuple[np.ndarray, np.ndarray]:
     """The different names among (N,) values in order, and (N,) the place of each sample's name."""
     for place, one in enumerate(as_array(name, what, values, object).ravel()):
-        if one is None or (isinstance(one, Real) and not math.isfinite(one)):
+        if is_nothing(one):
             raise InputError(f"{name}: {what} must name something for every sample, found {one} at sample {place}")
     try:
         return np.unique(as_array(name, what, values), return_inverse=True)
@@ -146,12 +156,41 @@ def categories(name: str, what: str, values: object) -> tuple[np.ndarray, np.nda
 
 
 def sequences(name: str, modality: str, values: object) -> Tensor:
-    """(N, T, D) float32 from an array."""
+    """(N, T, D) float32 from an array; what does not fit becomes infinite."""
+    return exact_sequences(name, modality, values).float()
+
+
+def exact_sequences(name: str, modality: str, values: object) -> Tensor:
+    """(N, T, D) from an array: float32 as it is, any other number as float64."""
     values = as_array(name, modality, values)
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(f"{name}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
-    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
-        return torch.from_numpy(np.require(values, np.float32, "CW"))
+    kind = np.float32 if values.dtype == np.float32 else np.float64
+    return torch.from_numpy(np.require(values, kind, "CW"))
+
+
+def as_float32(name: str, modality: str, values: Tensor, real: Tensor) -> Tensor:
+    """`values` (N, T, D) in float32, or in float64 where float32 would round away what a feature says.
+
+    A clock that counts milliseconds since 1970, say: it moves by less than float32 can tell apart there. `Standardise`
+    centres it before anything else is done.
+
+    Args:
+        real: (N, T) bool, the steps that count.
+
+    Raises:
+        ValueError: a value is not finite in float32, or a feature is too small for it.
+    """
+    narrow = check_finite(name, modality, values.float())
+    if values.dtype == torch.float32 or not real.any():
+        return narrow
+    steps = values[real]  # (L, D)
+    spread, largest = steps.std(0, correction=0), steps.abs().amax(0)
+    for feature in ((largest > 0) & (largest < TINIEST)).nonzero()[:1, 0].tolist():
+        found = f"found none above {largest[feature].item():.3g} in feature {feature}"
+        raise InputError(f"{name}: {modality} must hold numbers of {TINIEST:g} or more, {found}: take a smaller unit")
+    rounded = (spread > 0) & (spread < FINE_ENOUGH * largest)
+    return values if rounded.any() else narrow
 
 
 def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
@@ -159,6 +198,14 @@ def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
     for sample, step, _ in (~values.isfinite()).nonzero()[:1].tolist():
         raise InputError(f"{name}: {modality} must be finite, found NaN or infinity at sample {sample}, step {step}")
     return values
+
+
+def infer_task(name: str, values: object) -> str:
+    """The task that labels are for: names are classes, fractions are scores, whole numbers could be either."""
+    kind = as_array(name, "labels", values).dtype.kind
+    if kind in "iu":
+        raise InputError(f"{name}: labels are whole numbers: say task='classification' or task='regression'")
+    return "regression" if kind == "f" else "classification"
 
 
 def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str, ...]]:
@@ -169,8 +216,13 @@ def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str
     if values.ndim != 1:
         raise InputError(f"{name}: labels must have shape (N,), found {values.shape}")
     if task == "regression":
-        if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-            raise InputError(f"{name}: labels of a regression must be finite numbers, found {values.dtype}")
+        if values.dtype.kind not in "fiu":
+            asked = "for classes say task='classification'"
+            raise InputError(f"{name}: labels of a regression must be finite numbers, found {values.dtype}; {asked}")
+        for place in np.flatnonzero(~np.isfinite(values))[:1]:
+            asked = "mark samples that have no label in unlabelled="
+            found = f"found {values[place]} at sample {place}"
+            raise InputError(f"{name}: labels of a regression must be finite numbers, {found}; {asked}")
         with np.errstate(over="ignore"):  # what does not fit becomes infinite
             values = values.astype(np.float32)
         if not np.isfinite(values).all():

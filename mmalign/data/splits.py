@@ -18,12 +18,15 @@ from . import missing
 from .source import LEFT_OUT, TEST, TRAIN, VALID, Source
 from .stored import Stored
 
+UNKNOWN = -2  # a label whose class a model does not know
+
 
 @dataclass(frozen=True)
 class Split:
     """Some samples: all of them, those whose victim is present, those whose victim is absent."""
 
     samples: Stored | Batch
+    spec: DataSpec | None = None  # what they are; None: nobody says
     _seals: list = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
@@ -36,11 +39,33 @@ class Split:
 
     @cached_property
     def complete(self) -> Self:
-        return Split(self.samples.part(self.samples.complete), self._seals)
+        return replace(self, samples=self.samples.part(self.samples.complete))
 
     @cached_property
     def missing(self) -> Self:
-        return Split(self.samples.part(~self.samples.complete), self._seals)
+        return replace(self, samples=self.samples.part(~self.samples.complete))
+
+    def as_seen_by(self, spec: DataSpec) -> Self:
+        """The same samples, their labels counted in the order of the classes that `spec` names.
+
+        Raises:
+            ValueError: they are not what a system of `spec` was built for: modalities, widths, task or classes.
+        """
+        widths = tuple(values.shape[2] for values in self.samples.features)
+        task = "regression" if self.samples.labels.is_floating_point() else "classification"
+        own = self.spec or replace(spec, widths=widths, task=task)
+        spec.check_features(own.modalities, widths)
+        spec.check_labels(task, own.classes, own.class_names)
+        if own.class_names == spec.class_names or not (own.class_names and spec.class_names):
+            return self
+        places = {name: place for place, name in enumerate(spec.class_names)}
+        order = torch.tensor([places.get(name, UNKNOWN) for name in own.class_names])
+        labels = self.samples.labels.clone()
+        labels[self.samples.labelled] = order[labels[self.samples.labelled]]
+        for place in (labels == UNKNOWN).nonzero()[:1, 0]:
+            unknown = own.class_names[self.samples.labels[place]]
+            raise InputError(f"the model knows the classes {', '.join(spec.class_names)}; found {unknown!r}")
+        return replace(self, samples=replace(self.samples, labels=labels), spec=spec)
 
     def part(self, name: str) -> "Self | Paired":
         """The part that a `Stage` names: complete, missing, paired or all."""
@@ -100,6 +125,10 @@ class Splits:
     spec: DataSpec
     source: Source
 
+    def as_seen_by(self, spec: DataSpec) -> Self:
+        """`Split.as_seen_by` of what a training reads."""
+        return replace(self, train=self.train.as_seen_by(spec), valid=self.valid.as_seen_by(spec))
+
     def answer(self, name: str, batch: Batch) -> Tensor:
         """What planted data know of the samples of a batch, for tests and figures."""
         return self.source.answers[name][batch.ids]
@@ -136,8 +165,9 @@ def make_splits(source: Source, condition: Condition) -> Splits:
             f"{math.ceil(1000 / having) / 1000} is enough"
         )
     train = _hide_labels(train, source, condition.labelled, condition.seed)
-    spec = DataSpec(pair, tuple(source.features[name].shape[2] for name in pair), source.task, len(source.classes) or 1)
-    return Splits(Split(train), Split(valid), Split(test), spec, source)
+    widths = tuple(source.features[name].shape[2] for name in pair)
+    spec = DataSpec(pair, widths, source.task, len(source.classes) or 1, source.classes)
+    return Splits(Split(train, spec), Split(valid, spec), Split(test, spec), spec, source)
 
 
 def _draw_parts(source: Source, seed: int) -> Tensor:

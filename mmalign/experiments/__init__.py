@@ -1,5 +1,5 @@
 """Many trainings, and what they say: one run and its record, grids and sweeps of them, tables and intervals."""
 
-from .runs import Experiment, name_of, plan, run, sources, splits, state_of, store, training_report
+import lazy_loader
 
-__all__ = ["Experiment", "name_of", "plan", "run", "sources", "splits", "state_of", "store", "training_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

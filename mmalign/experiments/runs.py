@@ -9,15 +9,19 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
+from .. import metrics
 from ..config import BackboneConfig, Condition, Pair, TrainConfig
 from ..data import Source, Splits, make_splits
 from ..errors import Diverged, InputError, check, one_of, whole
 from ..files import write_whole
 from ..registry import DATASETS, SYSTEMS, follow, read
-from ..training import evaluate, fit
+from ..system import System
+from ..training import History, fit, predictions
+from .traces import ENDING, Trace, trace_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +94,28 @@ def plan(experiment: Experiment, source: Source) -> dict[str, object]:
     }
 
 
-def run(
+class Run(NamedTuple):
+    """A run that was made."""
+
+    record: dict[str, object]  # what the README's table lists
+    trace: Trace
+    system: System
+    history: History
+
+
+def run(experiment: Experiment, *told: object, **more: object) -> dict[str, object]:
+    """The record of an experiment that is made now; arguments as for `make`."""
+    return make(experiment, *told, **more).record
+
+
+def make(
     experiment: Experiment,
     data_dir: str | Path | None = None,
     progress: bool | None = None,
     states: str | Path | None = None,
     resume: bool = False,
-) -> dict[str, object]:
-    """Train, select on validation, test once. The record holds what the README's table lists.
+) -> Run:
+    """Train, select on validation, test once.
 
     Args:
         experiment: what to run.
@@ -128,9 +146,10 @@ def run(
         if state:
             state.unlink(missing_ok=True)  # other settings make another run, and this one has no future
         raise
-    metrics = evaluate(model, data.test)
+    answers, labels = predictions(model, data.test)
+    measured = metrics.of_task(model.spec.task, answers, labels)
     outcome = {
-        "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
+        "metrics": {name: None if math.isnan(value) else value for name, value in measured.items()},
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
         "train_seconds": history.train_seconds,
@@ -138,7 +157,8 @@ def run(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     both = planned | outcome
-    return {key: both[key] for key in RECORD}
+    trace = trace_of(data.test.samples.ids, source.groups, labels, answers, history.rows)
+    return Run({key: both[key] for key in RECORD}, trace, model, history)
 
 
 def _configure(experiment: Experiment) -> tuple[BackboneConfig, TrainConfig]:
@@ -179,11 +199,27 @@ def state_of(path: Path) -> Path:
     return path.with_suffix(".state.safetensors")
 
 
-def store(record: dict[str, object], folder: str | Path) -> Path:
-    """Write a record to its file in `folder`, whole or not at all."""
+def store(record: dict[str, object], folder: str | Path, trace: bytes | None = None) -> Path:
+    """Write a record to its file in `folder`, whole or not at all, and before it what stands beside it.
+
+    Where the record is, the trace is: a process that dies in between leaves a run that is made once more.
+    """
     path = Path(folder) / name_of(record)
+    if trace is not None:
+        write_whole(path.with_suffix(ENDING), trace)
     write_whole(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     return path
+
+
+def leave(made: Run, folder: str | Path) -> Path:
+    """`store` a run with its weights (safetensors) and its training curve (CSV); the record comes last."""
+    import pandas as pd  # late: only those who keep a curve wait for it
+
+    path = Path(folder) / name_of(made.record)
+    made.system.save(path.with_suffix(".safetensors"))
+    curve = pd.json_normalize(made.history.rows, sep="/")
+    write_whole(path.with_suffix(".csv"), curve.to_csv(index=False, lineterminator="\n").encode())
+    return store(made.record, folder, made.trace.to_bytes())
 
 
 def training_report(dataset: str = "smartwatch", repeats: int = 3, **options: object) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LEVEL = 0.95  # of every interval
 
@@ -42,11 +42,11 @@ class Paired(NamedTuple):
         gap = self.mean - bound
         t = gap / self.error if self.error else np.sign(gap) * np.inf if gap else 0.0
         sides = {"more": t, "less": -t, "different": abs(t)}
-        return float(min(1.0, 2 * stats.t.sf(sides[claim], self.freedom)))
+        return float(min(1.0, 2 * scipy.stats.t.sf(sides[claim], self.freedom)))
 
 
 def _student(mean: float, error: float, freedom: float, seeds: int) -> Paired:
-    half = error * stats.t.ppf((1 + LEVEL) / 2, freedom)
+    half = error * scipy.stats.t.ppf((1 + LEVEL) / 2, freedom)
     return Paired(float(mean), float(mean - half), float(mean + half), seeds, float(error), float(freedom))
 
 
@@ -112,8 +112,8 @@ def clustered(differences: Sequence[float], clusters: Sequence[object], resample
     if differences.shape != places.shape or count < 2:
         raise ValueError(f"needs at least 2 clusters and one for each difference, found {count}, {differences.shape}")
     sums, sizes = np.bincount(places, differences), np.bincount(places)
-    wider = 2 * stats.norm.cdf(np.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)) - 1
-    found = stats.bootstrap(
+    wider = 2 * scipy.stats.norm.cdf(np.sqrt(count / (count - 1)) * scipy.stats.t.ppf((1 + LEVEL) / 2, count - 1)) - 1
+    found = scipy.stats.bootstrap(
         (sums, sizes), lambda s, n, axis: s.sum(axis) / n.sum(axis), paired=True, vectorized=True, method="percentile",
         n_resamples=resamples, confidence_level=wider, batch=max(1, 1_000_000 // count), rng=seed,
     )  # fmt: skip
@@ -145,7 +145,7 @@ def benjamini_hochberg(chances: Sequence[float]) -> np.ndarray:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.04, 0.04]
     """
-    return stats.false_discovery_control(chances) if len(chances) else np.empty(0)
+    return scipy.stats.false_discovery_control(chances) if len(chances) else np.empty(0)
 
 
 def nested(valid: Sequence[Sequence[float]], test: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -38,8 +38,9 @@ class Outcome(NamedTuple):
     """How a run ended: with a record, or with an error."""
 
     record: dict[str, object] | None
+    trace: bytes = b""  # its answers and its curve, as `traces` keeps them
     error: str = ""  # in one line
-    trace: str = ""
+    where: str = ""  # the traceback
 
 
 _ALONE = threading.Lock()  # the random numbers of torch belong to the process: no two runs at once
@@ -49,9 +50,10 @@ def attempt(experiment: Experiment, data_dir: str | None = None) -> Outcome:
     """Run it. What goes wrong is an outcome as well."""
     try:
         with _ALONE:
-            return Outcome(runs.run(experiment, data_dir, progress=False))
+            made = runs.make(experiment, data_dir, progress=False)
+        return Outcome(made.record, made.trace.to_bytes())
     except Exception as error:
-        return Outcome(None, _line(error), traceback.format_exc())
+        return Outcome(None, error=_line(error), where=traceback.format_exc())
 
 
 # ---- three ways to run them all ----------------------------------------------------------------------------
@@ -86,7 +88,8 @@ def in_workers(jobs: Jobs, data_dir: str | None, workers: int) -> Iterator[tuple
                     if deaths[name] == 1:
                         waiting.appendleft(name)
                         continue
-                    outcome = Outcome(None, f"its worker died twice, the last with exit code {worker.process.exitcode}")
+                    code = worker.process.exitcode
+                    outcome = Outcome(None, error=f"its worker died twice, the last with exit code {code}")
                 yield name, outcome
     finally:
         for worker in crew.values():
@@ -159,7 +162,7 @@ def _from_dask(client: "Client", jobs: Jobs, data_dir: str | None) -> Iterator[t
             if future.cancelled():
                 raise InputError("--scheduler: it has gone away; the same command goes on from what is there")
             error = future.exception()  # Dask's own: `attempt` has none
-            yield names[future], future.result() if error is None else Outcome(None, _line(error))
+            yield names[future], future.result() if error is None else Outcome(None, error=_line(error))
 
 
 def _line(error: BaseException) -> str:
@@ -238,16 +241,16 @@ def _bar(jobs: Jobs, todo: Jobs) -> tqdm:
 
 def _keep(out: Path, name: str, experiment: Experiment, outcome: Outcome) -> bool:
     """Write the record, or what went wrong; whether there was a record."""
-    record, error, trace = outcome
+    record, error = outcome.record, outcome.error
     trouble = out / FAILED / name
     if record is not None and runs.name_of(record) != name:
         error = "it was run on other data or with other versions than were planned here: "
         error += json.dumps({"digest": record["config"]["data"]["digest"], **record["versions"]})
     if error:
-        about = {"experiment": asdict(experiment), "error": error, "trace": trace.splitlines()}
+        about = {"experiment": asdict(experiment), "error": error, "trace": outcome.where.splitlines()}
         write_whole(trouble, (json.dumps(about, indent=1) + "\n").encode())
         return False
-    runs.store(record, out)
+    runs.store(record, out, outcome.trace)
     trouble.unlink(missing_ok=True)
     return True
 

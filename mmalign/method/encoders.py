@@ -11,24 +11,42 @@ from .. import masks
 
 
 class Standardise(nn.Module):
-    """Features in standard deviations of the training data, cut at a few of them; padding becomes 0."""
+    """Features in standard deviations of the training data, cut at a few of them; padding becomes 0.
+
+    Every feature that varies by more than the rounding of its own number format counts, whatever its unit and its
+    offset: brain waves of 1e-13 tesla, milliseconds since 1970. Those come in float64, and stay in it until they are
+    centred.
+    """
 
     def __init__(self, features: int, cut: float) -> None:
         super().__init__()
         self.cut = cut
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(features))  # its dtype is that of the answers
 
     def learn(self, values: Tensor) -> None:
         """Take mean and spread from (N, D) real steps of samples that may be seen."""
-        self.mean.copy_(values.mean(0))
-        spread = values.std(0, correction=0)
-        self.spread.copy_(torch.where(spread > 1e-6 * values.abs().amax(0).clamp(min=1e-6), spread, 1))
+        mean, spread, largest = values.mean(0), values.std(0, correction=0), values.abs().amax(0)
+        mean, spread = mean.double(), spread.double()
+        offset = ~(spread > 1e-3 * largest)  # float32 sums are no longer exact enough; also where squares underflow
+        if offset.any():
+            exact = values[:, offset].double()
+            unit = largest[offset].double().clamp(min=torch.finfo(torch.float64).tiny)
+            mean[offset] = exact.mean(0)
+            spread[offset] = (exact / unit).std(0, correction=0) * unit
+        varies = spread > torch.finfo(values.dtype).eps * largest
+        self.mean.copy_(mean)
+        self.spread.copy_(torch.where(varies, spread, 1))
 
     def forward(self, features: Tensor, real: Tensor) -> Tensor:
-        """(B, T, D), (B, T) -> (B, T, D)"""
-        scaled = ((features - self.mean) / self.spread).clamp(-self.cut, self.cut)
+        """(B, T, D) float32 or float64, (B, T) -> (B, T, D) in the dtype of the model"""
+        centred = features - self.mean.to(features.dtype)
+        scaled = (centred / self.spread).to(self.spread.dtype).clamp(-self.cut, self.cut)
         return scaled.masked_fill(~real[:, :, None], 0)  # also what padding holds: anything, even NaN
+
+    def undo(self, scaled: Tensor) -> Tensor:
+        """(..., D) standardised features in their own unit again."""
+        return self.mean.to(scaled.dtype) + self.spread.to(scaled.dtype) * scaled
 
 
 @lru_cache(maxsize=64)

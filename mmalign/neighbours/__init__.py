@@ -1,9 +1,5 @@
 """Other answers to several modalities of which some are absent, on the same protocol."""
 
-from .deep_sets import DeepSets
-from .deepmlf import DeepMLF
-from .late_fusion import LateFusion
-from .mla import MLA
-from .scale import SCALE
+import lazy_loader
 
-__all__ = ["MLA", "SCALE", "DeepMLF", "DeepSets", "LateFusion"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -179,7 +179,7 @@ class SCALE(Neighbour):
         keys = torch.stack([masks.with_head(batch.real & here[:, None]) for here in counted.T], dim=1)  # (B, M, T+1)
         states = []
         for place, (embed, encoder) in enumerate(zip(self.senses.embed, self.senses.encoders, strict=True)):
-            zeros = embed.standardise.mean  # what becomes 0 there
+            zeros = embed.standardise.mean.to(batch.features[place].dtype)  # what becomes 0 there
             one = embed(batch.features[place].where(shown[:, place, :, None], zeros), batch.real)
             if self.config.token == "mean":
                 one = torch.cat([one[:, :1] + masks.mean_over(one[:, 1:], batch.real)[:, None], one[:, 1:]], dim=1)

@@ -1,0 +1,18 @@
+from . import baselines, data, experiments, losses, masks, method, neighbours, registry, transport
+from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
+from .config import BoundConfig, Condition, FillConfig, MMAlignConfig, TrainConfig
+from .diagnosis import Diagnosis, diagnose
+from .errors import InputError
+from .method.model import MMAlign
+from .method.plus import MMAlignPlus, MMAlignPlusConfig
+from .registry import from_arrays, load
+from .system import Stage, Step, System
+from .training import History, evaluate, fit
+
+__all__ = [
+    "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError",
+    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "Stage", "Step", "System",
+    "TrainConfig", "ZeroFill", "baselines", "data", "diagnose", "evaluate", "experiments", "fit", "from_arrays",
+    "load", "losses", "masks", "method", "neighbours", "registry", "transport",
+]  # fmt: skip
+__version__: str

@@ -1,0 +1,79 @@
+"""Classes that are named in words: `package.module:Class`, or `folder/file.py:Class` for a file of one's own."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from .errors import InputError
+
+
+def find(place: str) -> type:
+    """The class that stands at `place`. Its module is imported when it is first asked for.
+
+    Raises:
+        InputError: no such file, module or class, or the module cannot be imported; the message says where.
+    """
+    where, colon, name = place.rpartition(":")
+    if not (colon and where and name.isidentifier()):
+        raise InputError(f"package.module:Class or folder/file.py:Class was expected, found {place!r}")
+    module = _from_file(place, Path(where)) if where.endswith(".py") else _from_module(place, where)
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        known = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        raise InputError(f"{where} has no class {name}; it has {', '.join(known) or 'none'}")
+    return found
+
+
+def digest(kind: type) -> str:
+    """A hash of the file that a class is written in: change a line of it, and its runs are other runs."""
+    return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()[:20]
+
+
+def _from_module(place: str, name: str) -> ModuleType:
+    if importlib.util.find_spec(name.partition(".")[0]) is None:
+        _search(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(place, error) from error
+        raise InputError(f"{place}: there is no module {error.name}") from None
+    except Exception as error:
+        raise _broken(place, error) from error
+
+
+def _from_file(place: str, path: Path) -> ModuleType:
+    """A file as a module whose name says what is in it, so that a changed file is another module."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{place}: {path} cannot be read: {error.strerror}") from None
+    name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:20]}"
+    if name not in sys.modules:
+        _search(path.parent)
+        spec = importlib.util.spec_from_file_location(name, path.resolve())
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise _broken(place, error) from error
+    return sys.modules[name]
+
+
+def _search(folder: Path) -> None:
+    """Modules beside one's own are found too, as Python does for a script; last, so that they hide none."""
+    if str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))
+
+
+def _broken(place: str, error: Exception) -> InputError:
+    """What is wrong inside a module of one's own, and in which line."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = "" if isinstance(error, SyntaxError) else f" ({Path(last.filename).name}, line {last.lineno})"
+    return InputError(f"{place} cannot be imported: {type(error).__name__}: {error}{where}")
