@@ -7,14 +7,15 @@ import argparse
 import ast
 import json
 import os
-import signal
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from . import terminal
 from .config import Condition
-from .errors import InputError, check, one_of, whole
+from .errors import InputError, check, line_of, one_of, whole
 from .settings import described
 
 
@@ -25,20 +26,48 @@ class _OneLineParser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    with terminal.interrupts(alone=argv is None), terminal.streams():
+        try:
+            status = _status(argv)
+        except KeyboardInterrupt as interrupt:
+            status = _interrupted(interrupt)
+        terminal.finished(status)
+    return status
+
+
+def _status(argv: Sequence[str] | None) -> int:
+    """The status of a command, what went wrong being said."""
     try:
         arguments = _parser().parse_args(argv)
         status = arguments.command(arguments)
         sys.stdout.flush()
         return status or 0
-    except InputError as error:
-        print(f"mmalign: {' '.join(str(error).split())}", file=sys.stderr)
+    except SystemExit as left:  # --help
+        return int(left.code or 0)
+    except Exception as error:
+        if terminal.pressed and not isinstance(error, InputError):  # in the middle of an import, which says it so
+            raise KeyboardInterrupt from None
+        told = _mendable(error)
+        if not told:
+            raise
+        terminal.note(told)
         return 2
-    except KeyboardInterrupt as interrupt:
-        print(f"mmalign: interrupted; {interrupt or 'nothing was written'}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    terminal.finished(terminal.INTERRUPTED)  # whoever presses again is not told again
+    terminal.note(f"interrupted; {str(interrupt) or 'nothing was written'}")
+    return terminal.INTERRUPTED
+
+
+def _mendable(error: Exception) -> str:
+    """What the user can do something about, in one line; nothing for a defect of ours."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(InputError(error))
+    memory = isinstance(error, MemoryError) or {"alloc", "memory"} <= {*re.findall("alloc|memory", str(error))}
+    return f"the memory of this machine does not suffice: {InputError(line_of(error))}" if memory else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,7 +182,7 @@ def _assignment(text: str) -> tuple[str, str, object]:
         return section, name, value == "true"
     try:
         return section, name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):  # a word
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # a word, or brackets in brackets
         return section, name, value
 
 
@@ -163,6 +192,7 @@ def _assignment(text: str) -> tuple[str, str, object]:
 def _run(arguments: argparse.Namespace) -> None:
     from .experiments import runs
 
+    terminal.careful()
     changes: dict[str, dict[str, object]] = {"model": {}, "train": {}, "data": {}}
     for section, name, value in arguments.set:
         changes[section][name] = value
@@ -175,7 +205,6 @@ def _run(arguments: argparse.Namespace) -> None:
         _check_folder(arguments.out)
     elif arguments.resume:
         raise InputError("--resume goes with --out DIR, where the state of the run was left")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
     try:
         made = runs.make(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
     except KeyboardInterrupt:
@@ -187,7 +216,7 @@ def _run(arguments: argparse.Namespace) -> None:
         path = runs.leave(made, arguments.out)
         with suppress(OSError):  # the run is finished, whatever becomes of its state
             runs.state_of(path).unlink()
-        print(f"wrote {path}", file=sys.stderr)
+        terminal.note(f"wrote {path}")
     if arguments.json:
         print(json.dumps(made.record, allow_nan=False))
     else:
@@ -197,14 +226,14 @@ def _run(arguments: argparse.Namespace) -> None:
 def _sweep(arguments: argparse.Namespace) -> int:
     from .experiments import sweep
 
+    terminal.careful()
     _check_folder(arguments.out)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to press Ctrl-C
     names = ("grid", "out", "data_dir", "workers", "scheduler", "retry")
     tally = sweep.sweep(**{name: getattr(arguments, name) for name in names})
     print("{} runs: {} were there, {} done, {} failed".format(*tally))
     if tally.failed:
         where = Path(arguments.out) / sweep.FAILED
-        print(f"mmalign: {tally.failed} runs failed, see {where}; --retry tries them again", file=sys.stderr)
+        terminal.note(f"{tally.failed} runs failed, see {where}; --retry tries them again")
     return int(tally.failed > 0)
 
 
@@ -284,6 +313,7 @@ def _data_fetch(arguments: argparse.Namespace) -> None:
     from .data.fetch import fetch
     from .registry import folder_of
 
+    terminal.careful()
     folder = folder_of(arguments.name, arguments.data_dir)
     print(f"{arguments.name}: {len(fetch(arguments.name, folder))} files fetched, all are in {folder}")
 
@@ -292,6 +322,7 @@ def _data_import(arguments: argparse.Namespace) -> None:
     from .data import folders
     from .registry import folder_of
 
+    terminal.careful()
     folder = folder_of(arguments.name, arguments.data_dir)
     path, source = folders.bring_in(arguments.name, Path(arguments.path), folder)
     _print_facts(arguments.name, {"about": source.about, "imported to": str(path), **source.describe()})

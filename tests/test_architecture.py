@@ -12,7 +12,7 @@ from mmalign import moved
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
     "errors named files gate settings config masks batch losses metrics system transport method baselines neighbours "
-    "data checkpoint training registry experiments diagnosis figures cli extras moved __init__ __main__"
+    "data checkpoint training registry experiments diagnosis figures terminal cli extras moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
     "gate": "limits kinds unpickle torches hdf5_child hdf5 __init__".split(),

@@ -84,7 +84,8 @@ def test_every_option_reaches_the_run(mmalign, monkeypatch):
         "there",
         "--json",
     ]
-    assert mmalign(*words)[0] == 0
+    status, _, err = mmalign(*words)
+    assert status == 0, err
     assert (seen["system"], seen["dataset"], seen["pair"]) == ("copy", "planted", ("second", "first"))
     assert (seen["survival"], seen["setting"], seen["seed"], seen["labelled"]) == (0.3, "B", 4, 0.5)
     assert seen["model"] == {"window": 3, "mu": 0.7, "merged_loop": False} and seen["folder"] == "there"
