@@ -1,6 +1,8 @@
 from . import baselines, data, experiments, losses, masks, method, neighbours, registry, transport
 from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
 from .config import BoundConfig, Condition, FillConfig, MMAlignConfig, TrainConfig
+from .data.pairs import Pairs
+from .data.windows import windows
 from .diagnosis import Diagnosis, diagnose
 from .errors import InputError
 from .method.model import MMAlign
@@ -11,8 +13,8 @@ from .training import History, evaluate, fit
 
 __all__ = [
     "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError",
-    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Single", "Stage", "Step", "System",
-    "TrainConfig", "ZeroFill", "baselines", "data", "diagnose", "evaluate", "experiments", "fit", "from_arrays",
-    "load", "losses", "masks", "method", "neighbours", "registry", "transport",
+    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "ModalTrans", "Pairs", "Single", "Stage", "Step",
+    "System", "TrainConfig", "ZeroFill", "baselines", "data", "diagnose", "evaluate", "experiments", "fit",
+    "from_arrays", "load", "losses", "masks", "method", "neighbours", "registry", "transport", "windows",
 ]  # fmt: skip
 __version__: str

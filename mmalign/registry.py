@@ -300,7 +300,8 @@ def from_arrays(
     """Your own data, split 3:1:1 into training, validation and test.
 
     Args:
-        visible: (N, T, D1) numbers; what lies beyond a sample's length is not read.
+        visible: (N, T, D1) numbers; what lies beyond a sample's length is not read. Or N sequences of their own
+            lengths; or `Pairs`, which hold the victim, the lengths and who lacks what.
         victim: (N, T, D2) numbers; a sample that is NaN throughout is missing.
         labels: (N,) numbers, or classes under any names.
         lengths: (N,) true lengths; all T by default.

@@ -123,7 +123,10 @@ def spoilt(name, place, value):
         (arrays(missing=np.ones(N, bool)), "victim"),  # then there is nothing to learn from
         ({**spoilt("victim", 4, np.nan), "missing": np.zeros(N, bool)}, "sample 4 is NaN throughout but not marked"),
         (arrays(missing=[True] * N), "none of the 12 training samples has its victim"),
-        (arrays(visible=[np.zeros((steps % 3 + 1, 2)) for steps in range(N)]), "visible must be one array, padded"),
+        (
+            arrays(visible=[np.zeros((steps % 3 + 1, 2)) for steps in range(N)]),
+            "pair 0 has 1 visible steps and 4 of the victim",
+        ),
         (arrays(labels=[[0.0]] * (N - 1) + [[0.0, 1.0]]), "labels must be one array"),
         (arrays(lengths=[1, None] * 10), "lengths must be 20 whole numbers"),
         (arrays(task="classification", labels=["a", "b"] * 9 + ["a", float("nan")]), "labels .* nan at sample 19"),

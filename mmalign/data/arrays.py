@@ -12,7 +12,8 @@ from ..errors import InputError, line_of
 from ..files import opened
 from ..gate.kinds import NPZ, expect
 from ..gate.limits import check_archive
-from .source import Source, as_array, as_float32, categories, exact_sequences, infer_task, task_labels
+from .pairs import Pairs
+from .source import Source, as_array, as_float32, categories, exact_sequences, partial_labels
 
 KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabelled")
 
@@ -20,6 +21,11 @@ KEYS = ("visible", "victim", "labels", "lengths", "missing", "groups", "unlabell
 def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None, unlabelled=None, task=None) -> Source:
     """Checked arrays as a source; see `mmalign.from_arrays`."""
     name = "arrays"
+    if isinstance(visible, Pairs):
+        return _from_pairs(visible, victim, labels, lengths, missing, groups, unlabelled, task)
+    if _is_ragged(visible) or _is_ragged(victim):
+        pairs = Pairs(visible, victim, lengths)
+        return _from_pairs(pairs, None, labels, None, missing, groups, unlabelled, task)
     first, second = exact_sequences(name, "visible", visible), exact_sequences(name, "victim", victim)
     if first.shape[:2] != second.shape[:2]:
         raise InputError(
@@ -28,7 +34,9 @@ def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None
         )
     _warn_of_channels_first(first, second)
     count, steps, _ = first.shape
-    targets, classes, task = _labels(labels, unlabelled, count, task)
+    if unlabelled is not None:
+        unlabelled = _marks("unlabelled", unlabelled, count)
+    targets, classes, task = partial_labels(name, labels, unlabelled, count, task)
     lengths = np.full(count, steps) if lengths is None else as_array(name, "lengths", lengths)
     if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
         raise InputError(f"arrays: lengths must be {count} whole numbers, found {lengths.dtype} {lengths.shape}")
@@ -62,28 +70,30 @@ def from_memory(visible, victim, labels, lengths=None, missing=None, groups=None
     )
 
 
+def _is_ragged(values: object) -> bool:
+    """Whether these are sequences of several lengths, or some that are not there."""
+    if not isinstance(values, list | tuple) and not (isinstance(values, np.ndarray) and values.dtype == object):
+        return False
+    return any(one is None or np.ndim(one) == 0 for one in values) or len({np.shape(one) for one in values}) > 1
+
+
+def _from_pairs(pairs, victim, labels, lengths, missing, groups, unlabelled, task) -> Source:
+    """Pairs know who lacks what; labels may be marked as unknown beside them."""
+    for name, value in {"victim": victim, "lengths": lengths, "missing": missing}.items():
+        if value is not None:
+            raise InputError(f"arrays: pairs hold their own {name}, which must be None beside them")
+    if unlabelled is not None:
+        labels = as_array("arrays", "labels", labels, object).copy()
+        labels[_marks("unlabelled", unlabelled, len(pairs))] = None
+    return pairs.source(labels, groups, task)
+
+
 def _warn_of_channels_first(first: Tensor, second: Tensor) -> None:
     """Other libraries lay arrays out as (N, D, T), and two sensors of as many axes then agree in every size."""
     _, steps, width = first.shape
     if first.shape == second.shape and steps < 10 and width >= 4 * steps:
         found = f"{tuple(first.shape)} is read as {steps} steps of {width} features"
         warnings.warn(f"{found}; if it is (N, features, time), swap the axes: array.transpose(0, 2, 1)", stacklevel=5)
-
-
-def _labels(values: object, unlabelled: object, count: int, task: str | None) -> tuple[Tensor, tuple[str, ...], str]:
-    """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; the names of the classes; the task."""
-    if unlabelled is None:
-        task = task or infer_task("arrays", values)
-        return *task_labels("arrays", values, task), task
-    known, values = ~_marks("unlabelled", unlabelled, count), as_array("arrays", "labels", values, object)
-    if not known.any() or values.shape[:1] != (count,):
-        raise InputError(f"arrays: {known.sum()} samples have a label, of {count}; found labels of {values.shape}")
-    shown = values[known].tolist()
-    task = task or infer_task("arrays", shown)
-    told, classes = task_labels("arrays", shown, task)
-    labels = torch.full((count,), torch.nan if told.is_floating_point() else -1, dtype=told.dtype)
-    labels[torch.from_numpy(known)] = told
-    return labels, classes, task
 
 
 def _marks(key: str, values: object, count: int) -> np.ndarray:

@@ -35,6 +35,7 @@ class Source:
     groups: Tensor | None = None  # (N,) samples of one group never stand on two sides of a split
     parts: Tensor | None = None  # (N,) TRAIN, VALID or TEST where the data set comes split
     has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks its second modality
+    has_visible: Tensor | None = None  # the same of its first
     answers: dict[str, Tensor] = field(default_factory=dict)  # what only a test may know (planted data)
     notes: tuple[str, ...] = ()  # what the reader changed or left out, for people
 
@@ -65,6 +66,8 @@ class Source:
         every, content = hashlib.sha256(), [*self.features.values(), self.lengths, self.labels]
         if self.has_victim is not None:  # somebody's own arrays; elsewhere groups and parts go with the name
             content += [self.has_victim] if self.groups is None else [self.has_victim, self.groups]
+        if self.has_visible is not None:
+            content += [self.has_visible]
         for values in content:
             for piece in (values.steps, values.table) if isinstance(values, Ragged) else (values,):
                 every.update(b"" if piece is None else np.ascontiguousarray(piece.numpy()).data)
@@ -90,6 +93,8 @@ class Source:
             facts["parts"] = "train {}, valid {}, test {}".format(*torch.bincount(self.parts, minlength=3).tolist())
         if self.has_victim is not None:
             facts["victim missing"] = str((~self.has_victim).sum().item())
+        if self.has_visible is not None:
+            facts["visible missing"] = str((~self.has_visible).sum().item())
         if self.notes:
             facts["notes"] = "; ".join(self.notes)
         return facts
@@ -108,7 +113,7 @@ class Source:
         }
         groups = None if self.groups is None else self.groups[ids]
         few = {"lengths": self.lengths[ids], "labels": self.labels[ids], "groups": groups}
-        return replace(self, features=features, **few, parts=None, has_victim=None, answers={})
+        return replace(self, features=features, **few, parts=None, has_victim=None, has_visible=None, answers={})
 
     def cut(self, longest: int) -> Self:
         """The same samples, none longer than the first `longest` steps, and a note of how many that changed."""
@@ -206,6 +211,24 @@ def infer_task(name: str, values: object) -> str:
     if kind in "iu":
         raise InputError(f"{name}: labels are whole numbers: say task='classification' or task='regression'")
     return "regression" if kind == "f" else "classification"
+
+
+def partial_labels(
+    name: str, values: object, unlabelled: np.ndarray | None, count: int, task: str | None
+) -> tuple[Tensor, tuple[str, ...], str]:
+    """(N,) labels, NaN or -1 where `unlabelled`, whose values are not read; the names of the classes; the task."""
+    if unlabelled is None:
+        task = task or infer_task(name, values)
+        return *task_labels(name, values, task), task
+    known, values = ~unlabelled, as_array(name, "labels", values, object)
+    if not known.any() or values.shape[:1] != (count,):
+        raise InputError(f"{name}: {known.sum()} samples have a label, of {count}; found labels of {values.shape}")
+    shown = values[known].tolist()
+    task = task or infer_task(name, shown)
+    told, classes = task_labels(name, shown, task)
+    labels = torch.full((count,), torch.nan if told.is_floating_point() else -1, dtype=told.dtype)
+    labels[torch.from_numpy(known)] = told
+    return labels, classes, task
 
 
 def task_labels(name: str, values: object, task: str) -> tuple[Tensor, tuple[str, ...]]:

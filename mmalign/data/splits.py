@@ -193,12 +193,18 @@ def _keep_victims(source: Source, ids: Tensor, modalities: int, share: float, se
     candidates = ids if source.has_victim is None else ids[source.has_victim[ids]]
     present = torch.ones(len(ids), modalities, dtype=torch.bool)
     present[:, 1] = torch.isin(ids, candidates[missing.draw(len(candidates), share, seed)])
+    if source.has_visible is not None:
+        present[:, 0] = source.has_visible[ids]
+        present[:, 1] |= ~present[:, 0]  # it has nothing else
     return present
 
 
 def _keep_any(source: Source, ids: Tensor, modalities: int, share: float, seed: int) -> Tensor:
     """(N, M) bool: each modality on its own; a sample that is left with nothing keeps the visible one."""
     present = missing.draw_each(len(ids), modalities, share, seed)
+    if source.has_visible is not None:
+        present[:, 0] &= source.has_visible[ids]
+        present[:, 1] |= ~source.has_visible[ids]  # it has nothing else
     if source.has_victim is not None:
         present[:, 1] &= source.has_victim[ids]
         present[:, 0] |= ~present.any(dim=1)
