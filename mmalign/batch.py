@@ -7,7 +7,7 @@ reads them shows it.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -62,6 +62,11 @@ def _told(modalities: tuple[str, ...], widths: tuple[int, ...]) -> str:
 def is_known(labels: Tensor) -> Tensor:
     """(B,) bool, False where a label is NaN or -1, as labels that are not shown are."""
     return ~labels.isnan() if labels.is_floating_point() else labels >= 0
+
+
+def without_victim(present: Tensor) -> Tensor:
+    """(B, M) bool, the second modality absent everywhere."""
+    return present & (torch.arange(present.shape[1]) != 1)
 
 
 class Samples:
@@ -137,6 +142,13 @@ class Batch(Samples):
         steps = int(lengths.max()) if len(lengths) else 0
         features = tuple(values[chosen][:, :steps] for values in self.features)
         return Batch(features, lengths, self.labels[chosen], self.present[chosen], self.ids[chosen])
+
+    def hidden(self) -> Self:
+        """The same samples, none with its victim."""
+        features = tuple(
+            torch.full_like(values, torch.nan) if place == 1 else values for place, values in enumerate(self.features)
+        )
+        return replace(self, features=features, present=without_victim(self.present))
 
     part = rows  # what `data.Stored`, which is padded later, calls a selection
 

@@ -30,7 +30,7 @@ class Step(NamedTuple):
 class Stage(NamedTuple):
     """One pass over one part of the training data; every batch goes through every step in turn."""
 
-    split: str  # "complete", "missing", "paired" (some of both in every batch) or "all"
+    split: str  # a part of `data.Split`: "complete", "imputed", "paired" (of both in every batch) or "all"
     steps: tuple[Step, ...]
 
 

@@ -49,7 +49,7 @@ def test_it_keeps_the_protocol(name, task):
     for epoch in range(LATE):
         stages = model.stages(epoch, LATE)
         assert stages and all(
-            stage.split in ("complete", "missing", "paired", "all") and stage.steps for stage in stages
+            stage.split in ("complete", "imputed", "paired", "all") and stage.steps for stage in stages
         )
         assert all({*step.moves} <= {*groups} and step.moves for stage in stages for step in stage.steps)
     answers = model.predict(data.test.batch)
@@ -111,6 +111,18 @@ def test_labels_that_are_not_shown_are_not_learnt_from(name):
     model, history = small.train(name, data, batch_size=4)  # small, so that some batches show none
     assert all(math.isfinite(value) for row in history.rows for key, value in row.items() if key != "valid")
     assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("name", [*small.IMPUTING, "smil"])
+def test_few_labels_serve_the_imputed_path_too_where_every_victim_is_there(name):
+    data = small.data_for(name, labelled=0.4, survival=1.0)
+    order, taught = torch.Generator().manual_seed(0), 0
+    for stage in small.build(name, data).stages(LATE, 2 * LATE):
+        for batch in data.train.part(stage.split).batches(8, order):
+            taught += int((batch.labelled & ~batch.complete).sum())
+            own_path = name == "mm-align-plus"  # which takes both paths with every complete sample
+            taught += int((batch.labelled & batch.complete).sum()) if own_path else 0
+    assert taught >= int(data.train.samples.labelled.sum())
 
 
 # ---- ALL2: the ends of p -----------------------------------------------------------------------------
@@ -260,7 +272,7 @@ def test_each_sample_is_visited_exactly_once_by_each_stage_of_an_epoch(name):
     for place, stage in enumerate(spied):
         ids = sorted(one for where, one in seen if where == place)
         assert ids == sorted(seen_by(stage, data).batch.ids.tolist())
-    if {stage.split for stage in spied} in ({"complete", "missing"}, {"paired"}):
+    if {stage.split for stage in spied} in ({"complete", "imputed"}, {"paired"}):
         assert {one for _, one in seen} == {*data.train.batch.ids.tolist()}
 
 

@@ -176,7 +176,7 @@ def test_the_missing_samples_are_used_only_if_asked():
     data = small.planted()
     for use in (True, False):
         stages = small.build("mfm", data, use_missing_split=use).stages(3, 5)
-        assert [stage.split for stage in stages] == ["complete", "missing"][: 1 + use]
+        assert [stage.split for stage in stages] == ["complete", "imputed"][: 1 + use]
     assert [stage.split for stage in small.build("mfm", data).stages(0, 5)] == ["complete"]
 
 

@@ -55,7 +55,7 @@ def test_the_missing_step_leaves_the_fitter_bit_identical(name):
     data = small.planted()
     model = small.build(name, data)
     stage = stages(model)[-1]
-    assert stage.split == "missing" and moved(model, data, stage) == {"backbone"}
+    assert stage.split == "imputed" and moved(model, data, stage) == {"backbone"}
 
 
 def test_the_merged_step_moves_both():
@@ -90,12 +90,12 @@ def test_algorithm_1_warms_up_then_merges_then_denoises():
     warm = [("complete", [("task", ("backbone",))])]
     both = ("complete", [("task", ("backbone", "dynamics"))])
     assert [outline(model, epoch) for epoch in (0, 1)] == [warm, warm]
-    assert outline(model, 2) == [both, ("missing", [("denoise", ("backbone",))])]
+    assert outline(model, 2) == [both, ("imputed", [("denoise", ("backbone",))])]
 
 
 def test_each_ablation_is_a_different_list_of_stages():
     data, task = small.planted(), ("task", ("backbone",))
-    fit, missing = ("fit", ("dynamics",)), ("missing", [("denoise", ("backbone",))])
+    fit, missing = ("fit", ("dynamics",)), ("imputed", [("denoise", ("backbone",))])
     separate = outline(small.build("mm-align", data, merged_loop=False), 5)
     assert separate == [("complete", [fit]), ("complete", [task]), missing]
     assert outline(small.build("mm-align", data, fitting_loss=False), 5) == [("complete", [task]), missing]

@@ -1,6 +1,7 @@
 """Who stands where, and who lacks what: TR3 and the rules of data.md."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 from itertools import chain
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import mmalign
 from mmalign import InputError
 from mmalign.config import Condition
-from mmalign.data import Source, make_splits, missing
+from mmalign.data import Source, Split, make_splits, missing
 
 PARTS = ("train", "valid", "test")
 
@@ -276,3 +277,77 @@ def test_paired_batches_hold_both_parts_and_visit_the_longer_one_exactly_once(su
 def test_paired_batches_need_no_second_part():
     train = mmalign.load("planted", survival=1.0, setting="B", samples=100).train
     assert sum(map(len, train.part("paired").batches(8, torch.Generator().manual_seed(0)))) == 60
+
+
+# ---- few labels ------------------------------------------------------------------------------------------
+
+
+def few(survival=1.0, labelled=0.1, **options):
+    return mmalign.load("planted", survival=survival, labelled=labelled, samples=500, **options)
+
+
+def test_a_shuffled_batch_holds_labelled_and_unlabelled_samples_in_equal_numbers():
+    train = few().train
+    assert (len(train), int(train.samples.labelled.sum())) == (300, 30)
+    batches = [*train.batches(10, torch.Generator().manual_seed(0))]
+    assert len(batches) == train.count(10) == 27
+    for batch in batches:
+        assert len(batch) == 20 and batch.labelled.tolist() == [True] * 10 + [False] * 10
+    seen = Counter(torch.cat([batch.ids for batch in batches]).tolist())
+    shown = {*train.samples.ids[train.samples.labelled].tolist()}
+    assert {seen[one] for one in seen if one not in shown} == {1}  # the many exactly once, the few in turns
+    assert {seen[one] for one in shown} == {9} and len(seen) == 300
+
+
+def test_every_part_of_few_labels_is_joined_alike():
+    train = few(survival=0.5, labelled=0.2).train
+    for name in ("complete", "imputed", "paired", "all"):
+        part = train.part(name)
+        batches = [*part.batches(10, torch.Generator().manual_seed(0))]
+        assert len(batches) == part.count(10) and all(0 < batch.labelled.sum() < len(batch) for batch in batches)
+
+
+def test_unshuffled_batches_visit_every_sample_once_in_its_order_whatever_is_labelled():
+    train = few().train
+    assert torch.cat([batch.ids for batch in train.batches(7)]).equal(train.samples.ids)
+
+
+@pytest.mark.parametrize("part", ["all", "complete", "imputed", "paired"])
+def test_where_every_label_is_shown_batches_are_what_they_were(part):
+    """Stored runs rest on it: the order of the random numbers, too."""
+    train = mmalign.load("planted", survival=0.5, samples=100).train
+    order = torch.Generator().manual_seed(3)
+    found = [batch.ids.tolist() for batch in train.part(part).batches(8, order)]
+    again = torch.Generator().manual_seed(3)
+
+    def plain(ids):
+        return [one.tolist() for one in ids[torch.randperm(len(ids), generator=again)].split(8)]
+
+    complete, absent = (train.samples.ids[which] for which in (train.samples.complete, ~train.samples.complete))
+    if part == "paired":
+        expected = [mine + other for mine, other in zip(*map(plain, (complete, absent)), strict=True)]
+    else:
+        expected = plain({"all": train.samples.ids, "complete": complete, "imputed": absent}[part])
+    assert found == expected
+
+
+@pytest.mark.parametrize("survival", [1.0, 0.6])
+def test_the_imputed_path_learns_from_every_label_there_is(survival):
+    train = few(survival=survival).train
+    imputed = train.imputed
+    assert int(imputed.samples.labelled.sum()) == int(train.samples.labelled.sum()) == 30
+    assert not imputed.samples.complete.any() and imputed.batch.victim.isnan().all()
+    assert imputed.batch.visible.isfinite().all()
+    unlabelled = imputed.samples.ids[~imputed.samples.labelled]
+    assert {*unlabelled.tolist()} == {*train.samples.ids[~train.samples.complete & ~train.samples.labelled].tolist()}
+    padded = Split(train.batch).imputed.batch  # the same from samples that are padded already
+    torch.testing.assert_close(padded.features, imputed.batch.features, equal_nan=True)
+    assert padded.present.equal(imputed.batch.present)
+
+
+def test_validation_shows_no_more_labels_than_training():
+    for share, expected in ((0.1, 30), (0.3, 90), (0.5, 100), (1.0, 100)):
+        data = few(labelled=share)
+        assert len(data.valid) == expected and len(data.test) == 100
+    inside = {*few(labelled=0.1).valid.samples.ids.tolist()}
+    assert inside < {*few(labelled=1.0).valid.samples.ids.tolist()}

@@ -12,6 +12,7 @@ from torch import nn
 import mmalign
 from mmalign import InputError, TrainConfig, training
 from mmalign.config import BackboneConfig
+from mmalign.data import Split
 from mmalign.system import Stage, Step, System
 
 
@@ -265,3 +266,16 @@ def test_a_system_that_needs_every_victim_says_so_at_every_door():
     ):
         with pytest.raises(InputError, match=r"Double needs the victim of every sample: load .*survival=1"):
             door()
+
+
+def test_single_does_not_get_worse_as_pairs_without_a_label_are_added():
+    """It cannot use them; but drawn together with them, its few labels would come one at a time."""
+    alone, among = [], []
+    for seed in range(3):
+        data = mmalign.load("planted", seed=seed, labelled=0.05, samples=800, shortest=4, longest=8, victim_share=0.0)
+        few = replace(data, train=Split(data.train.samples.part(data.train.samples.labelled)))
+        for found, one in ((alone, few), (among, data)):
+            model = mmalign.Single.from_data(one, seed=seed)
+            mmalign.fit(model, one, TrainConfig(epochs=24, seed=seed), progress=False)
+            found.append(mmalign.evaluate(model, one.test)["mae"])
+    assert sum(among) / 3 < sum(alone) / 3 + 0.01

@@ -18,7 +18,11 @@ class _Supervised(System):
         return [Stage("all", (Step("task", self.loss),))]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Task loss of any samples."""
+        """Task loss of any samples; those without a label are not even read."""
+        if not batch.labelled.all():
+            batch = batch.rows(batch.labelled)
+        if not len(batch):
+            return {}
         return {"task": self.backbone.task_loss(self.predict(batch), batch.labels)}
 
 

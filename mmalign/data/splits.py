@@ -1,4 +1,11 @@
-"""From a source to what systems are handed: training, validation and test samples, victims hidden."""
+"""From a source to what systems are handed: training, validation and test samples, victims hidden.
+
+Two draws, independent of one another: who lacks the victim (`survival`), and whose label is shown (`labelled`). With
+every label shown a sample trains the path that it has the data for, as in the paper: complete ones both modalities,
+missing ones the imputation. With few labels each serves both paths: a complete, labelled sample is shown as it is and
+once more with its victim hidden (`Split.imputed`), batches join labelled and unlabelled samples, and validation shows
+no more labels than training.
+"""
 
 import itertools
 import math
@@ -67,22 +74,51 @@ class Split:
             raise InputError(f"the model knows the classes {', '.join(spec.class_names)}; found {unknown!r}")
         return replace(self, samples=replace(self.samples, labels=labels), spec=spec)
 
-    def part(self, name: str) -> "Self | Paired":
-        """The part that a `Stage` names: complete, missing, paired or all."""
+    @cached_property
+    def imputed(self) -> Self:
+        """What a path that never has the victim learns from: the samples without it.
+
+        Where some labels are hidden, also the others that have one, with their victim hidden: few labels must serve
+        both paths, and where every victim is present (survival 1) this one would otherwise see none.
+        """
+        if self.samples.labelled.all():
+            return self.missing
+        return replace(self, samples=self.samples.part(~self.samples.complete | self.samples.labelled).hidden())
+
+    def part(self, name: str) -> "Self | Joined":
+        """The part that a `Stage` names: complete, missing, imputed, paired or all."""
         return self if name == "all" else getattr(self, name)
 
     @property
-    def paired(self) -> "Paired":
-        return Paired(self.complete, self.missing)
+    def paired(self) -> "Joined":
+        return Joined(self.complete, self.imputed)
 
     def batches(self, size: int, shuffle: torch.Generator | None = None) -> Iterator[Batch]:
-        """Every sample exactly once, `size` at a time, each batch cut to its longest sequence."""
+        """Every sample exactly once, `size` at a time, each batch cut to its longest sequence.
+
+        Shuffled samples of which some have no label come as `size` with and `size` without one in each batch; the
+        fewer start again. Drawn from all, a batch would show hardly any of a few labels.
+        """
         if self._seals:
             raise RuntimeError(f"this split is sealed: {self._seals[-1]}")
+        if shuffle is not None and self._by_label:
+            yield from self._by_label.batches(size, shuffle)
+            return
         order = torch.arange(len(self)) if shuffle is None else torch.randperm(len(self), generator=shuffle)
         for rows in order.split(size):
             if len(rows):
                 yield self.samples.rows(rows)
+
+    def count(self, size: int) -> int:
+        """How many shuffled batches there are."""
+        return self._by_label.count(size) if self._by_label else math.ceil(len(self) / size)
+
+    @cached_property
+    def _by_label(self) -> "Joined | None":
+        shown = self.samples.labelled
+        if shown.all() or not shown.any():
+            return None
+        return Joined(*(replace(self, samples=self.samples.part(which)) for which in (shown, ~shown)))
 
     @contextmanager
     def sealed(self, why: str) -> Iterator[None]:
@@ -95,19 +131,25 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Joined:
     """Two parts whose batches are drawn side by side."""
 
-    complete: Split
-    missing: Split
+    first: Split
+    second: Split
 
     def batches(self, size: int, shuffle: torch.Generator) -> Iterator[Batch]:
-        """Up to `size` samples of each part in one batch, complete ones first; the shorter part starts again."""
-        parts = [part for part in (self.complete, self.missing) if len(part)]
-        longest = max(math.ceil(len(part) / size) for part in parts)
-        sides = [itertools.islice(_forever(part, size, shuffle), longest) for part in parts]
+        """A batch of each part as one, the first part's samples first; the shorter part starts again."""
+        sides = [
+            itertools.islice(_forever(part, size, shuffle), self.count(size))
+            for part in (self.first, self.second)
+            if len(part)
+        ]
         for side in zip(*sides, strict=True):
             yield Batch.join(side)
+
+    def count(self, size: int) -> int:
+        """How many batches there are."""
+        return max(self.first.count(size), self.second.count(size))
 
 
 def _forever(part: Split, size: int, shuffle: torch.Generator) -> Iterator[Batch]:
@@ -165,6 +207,9 @@ def make_splits(source: Source, condition: Condition) -> Splits:
             f"{math.ceil(1000 / having) / 1000} is enough"
         )
     train = _hide_labels(train, source, condition.labelled, condition.seed)
+    if condition.labelled < 1:  # labels are scarce: validation gets no more of them than training
+        share = min(1.0, int(train.labelled.sum()) / len(valid))
+        valid = valid.part(missing.draw(len(valid), share, condition.seed))
     widths = tuple(source.features[name].shape[2] for name in pair)
     spec = DataSpec(pair, widths, source.task, len(source.classes) or 1, source.classes)
     return Splits(Split(train, spec), Split(valid, spec), Split(test, spec), spec, source)

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..batch import Batch, Samples
+from ..batch import Batch, Samples, without_victim
 from .ragged import Ragged
 
 
@@ -33,6 +33,10 @@ class Stored(Samples):
         """Some of the samples, kept in the same way."""
         kept = {name: getattr(self, name)[chosen] for name in ("lengths", "labels", "present", "ids")}
         return replace(self, **kept)
+
+    def hidden(self) -> Self:
+        """The same samples, none with its victim."""
+        return replace(self, present=without_victim(self.present))
 
     def seen(self, place: int) -> Tensor:
         some, values = self.part(self.present[:, place]), self.features[place]

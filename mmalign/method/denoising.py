@@ -57,12 +57,12 @@ class Imputing(TwoPaths):
         """(B, T+1, D) hidden visible states -> (B, T+1, D) stand-in for the victim's, head first."""
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
-        """Warm-up on complete samples; then complete and missing ones in turn."""
+        """Warm-up on complete samples; then complete ones and those whose victim is imagined in turn."""
         loss = partial(self.complete_loss, temperature(self.config, epoch, epochs))
         task = Stage("complete", (Step("task", loss),))
         if epoch < self.warmup:
             return [task]
-        return [task, Stage("missing", (Step("denoise", self.missing_loss),))]
+        return [task, Stage("imputed", (Step("denoise", self.missing_loss),))]
 
     def complete_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
         """Task and contrastive loss of complete samples (Algorithm 1, lines 2-5 and 12-13)."""
