@@ -324,4 +324,4 @@ def from_arrays(
     from .data import arrays, make_splits
 
     source = arrays.from_memory(visible, victim, labels, lengths, missing, groups, unlabelled, task)
-    return make_splits(source, Condition(pair=("visible", "victim"), survival=1.0, setting="B", seed=seed))
+    return make_splits(source, Condition(pair=tuple(source.features), survival=1.0, setting="B", seed=seed))

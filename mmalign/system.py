@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -101,13 +101,17 @@ class System(nn.Module):
         model.learn_scales(data.train.samples)
         return model
 
-    def save(self, path: str | Path) -> None:
-        """Write weights, scales and configuration to one safetensors file, whole or not at all.
+    def save(self, path: str | Path, **more: object) -> None:
+        """Write weights, scales, configuration and what the data were to one safetensors file, whole or not at all.
+
+        Args:
+            path: the file.
+            more: what else is to be remembered beside them, in terms of JSON.
 
         Raises:
             ValueError: the place cannot be written.
         """
-        about = {"system": type(self).__name__, "spec": asdict(self.spec), "config": asdict(self.config)}
+        about = {"system": type(self).__name__, "spec": asdict(self.spec), "config": asdict(self.config), **more}
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         write_whole(path, save(tensors, {"mmalign": json.dumps(about, default=lambda number: number.item())}))
 
@@ -118,13 +122,7 @@ class System(nn.Module):
         Raises:
             ValueError: not such a file, or of another system.
         """
-        try:
-            with safe_open(str(path), "pt") as file:
-                about = json.loads((file.metadata() or {}).get("mmalign", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        except (OSError, SafetensorError, ValueError) as error:
-            raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
-        about = about if isinstance(about, dict) else {}
+        about, tensors = read_saved(path)
         if about.get("system") != cls.__name__:
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
@@ -136,6 +134,21 @@ class System(nn.Module):
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{path} does not fit {cls.__name__}: {str(error).splitlines()[0]}") from None
         return model.eval()
+
+
+def read_saved(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file that `System.save` wrote says of its model, and the tensors.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {}).get("mmalign", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
+    return about if isinstance(about, dict) else {}, tensors
 
 
 def by_presence(batch: Batch, complete: Callable[[Batch], Tensor], missing: Callable[[Batch], Tensor]) -> Tensor:

@@ -183,8 +183,9 @@ class Pairs:
             steps = side.all_steps()  # (L, D), those of absent ones not among them
             if len(steps):
                 steps = as_float32("pairs", name, steps[None], torch.ones(1, len(steps), dtype=torch.bool))[0]
-            every = torch.zeros(int(lengths.sum()), side.width, dtype=steps.dtype)
-            every[present[:, place].repeat_interleave(lengths)] = steps
+            every = torch.zeros(int(lengths.sum()), side.width or 1, dtype=steps.dtype)
+            if len(steps):
+                every[present[:, place].repeat_interleave(lengths)] = steps
             features[name] = Ragged.of_lengths(every, lengths)
         told = {"has_visible": present[:, 0], "has_victim": present[:, 1]}
         absent = {key: here for key, here in told.items() if not here.all()}
