@@ -8,7 +8,7 @@ reads them shows it.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,7 @@ def without_victim(present: Tensor) -> Tensor:
 class Samples:
     """What is known of samples, padded (`Batch`) or not yet (`data.Stored`)."""
 
-    features: tuple  # of M modalities
+    features: tuple[Any, ...]  # of M modalities
     labels: Tensor  # (B,) float, NaN if not labelled; or (B,) long, -1 if not labelled
     present: Tensor  # (B, M) bool
 
@@ -137,7 +137,7 @@ class Batch(Samples):
         rest = zip(*((one.lengths, one.labels, one.present, one.ids) for one in batches), strict=True)
         return cls(features, *map(torch.cat, rest))
 
-    def rows(self, chosen: Tensor) -> Self:
+    def rows(self, chosen: Tensor) -> "Batch":
         lengths = self.lengths[chosen]
         steps = int(lengths.max()) if len(lengths) else 0
         features = tuple(values[chosen][:, :steps] for values in self.features)
@@ -152,7 +152,7 @@ class Batch(Samples):
 
     part = rows  # what `data.Stored`, which is padded later, calls a selection
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Batch":
         """The same samples on another device."""
         features = tuple(values.to(device) for values in self.features)
         rest = (self.lengths, self.labels, self.present, self.ids)

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LONGEST = 1200  # letters of a message; what a file says of itself may have millions
 
@@ -58,7 +58,7 @@ class Rule(NamedTuple):
     """What a value must be, in words and as a test."""
 
     expected: str
-    holds: Callable[[object], bool]
+    holds: Callable[[Any], bool]
     known: tuple[str, ...] = ()  # where only a few names are allowed
 
 
@@ -115,7 +115,7 @@ def check_fields(config: object, **rules: Rule) -> None:
         check(name, getattr(config, name), rule)
 
 
-def one_of(what: str, found: object, known: object) -> None:
+def one_of(what: str, found: object, known: Collection[object]) -> None:
     """Raise `InputError` unless `found` is among `known`."""
     if found not in known:
         raise InputError(f"unknown {what} {told(found)}; known: {', '.join(map(str, known))}")

@@ -37,7 +37,7 @@ def _importer() -> str:
     frame = sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("importlib"):
         frame = frame.f_back
-    return frame.f_globals.get("__name__", "")
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def answer() -> None:

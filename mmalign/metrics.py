@@ -26,8 +26,7 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
     logits: (N, K); labels: (N,) long.
     """
-    guess = logits.argmax(1)
-    truth, guess = labels.tolist(), guess.tolist()
+    truth, guess = labels.tolist(), logits.argmax(1).tolist()
     return {
         "accuracy": sum(a == b for a, b in zip(truth, guess, strict=True)) / len(truth),
         "f1_macro": _f1(truth, guess, "macro"),

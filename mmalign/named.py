@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -56,10 +57,12 @@ def _from_file(place: str, path: Path) -> ModuleType:
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:20]}"
     if name not in sys.modules:
         _search(path.parent)
-        spec = importlib.util.spec_from_file_location(name, path.resolve())
+        loader = SourceFileLoader(name, str(path.resolve()))
+        spec = importlib.util.spec_from_loader(name, loader)
+        assert spec  # a file always has one
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
             raise _broken(place, error) from error
