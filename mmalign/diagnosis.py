@@ -1,32 +1,47 @@
 """What can be hoped for on some data, before anything is built on imputation (chapter "When imputation pays")."""
 
+import html
+import math
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from tqdm.auto import tqdm
 
 from .baselines import Double, Single
+from .batch import Batch
 from .config import Condition, TrainConfig, settings
 from .data import Source, Split, Splits, make_splits
+from .data.pairs import Pairs
 from .errors import InputError
 from .experiments.statistics import Paired, paired
 from .method.plus import MMAlignPlus
-from .training import evaluate, fit
+from .training import History, evaluate, fit
 
 FOLDS = 5
-MEASURED = {"single": Single, "double": Double, "mm-align-plus": MMAlignPlus}
+OVERLAP = 1 / 3  # test samples over training samples of a fold: a fifth over three fifths
+TRAINED = {"single": Single, "double": Double, "mm-align-plus": MMAlignPlus}
+SMALL = 0.02  # accuracy, or share of the constant's error: what is smaller than this is called nothing
+PATIENT = 60  # seconds after which the reader is told how long it takes
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Scores of three systems over the same folds, and what they say. `print` shows it in four lines."""
+    """Scores of some answers over the same folds, and what they say. `print` shows the lines, `plot` the picture."""
 
     metric: str  # "accuracy", where more is better, or "mae", where less is
-    scores: dict[str, tuple[float, ...]]  # system -> score of each fold
+    scores: dict[str, tuple[float, ...]]  # "constant", "trees", "trees-both", "single", ...: the score of each fold
     pairs: int  # complete samples, which is all that was read
     labelled: int  # of them with a label
     whole_groups: bool  # no group stood on two sides of a fold
+    unfinished: tuple[str, ...] = ()  # networks that were still getting better when most of their trainings ended
+    seconds: float = float("nan")
+
+    # ---- what was measured --------------------------------------------------------------------------------
 
     @property
     def room(self) -> Paired:
@@ -39,53 +54,149 @@ class Diagnosis:
         return self._better("mm-align-plus")
 
     @property
-    def advice(self) -> str:
-        """One sentence, by the rule of thumb of the chapter."""
-        if self.room.low <= 0:
-            return "No worth of the victim can be seen in these samples: leave it out, or bring more of them."
-        if self.gain.low > 0:
-            return "Imputation gains: use mm-align-plus, and look for more complete pairs; they need no labels."
-        if self.labelled < self.pairs:
-            return "The victim has worth, imputation gains none that can be seen: bring more pairs, or victims at test."
-        return "The victim has worth, but with every label known imputation gains none: measure the victim at test."
+    def small(self) -> float:
+        """A difference that is called nothing, in the unit of the metric."""
+        return SMALL if self.metric == "accuracy" else SMALL * float(np.mean(self.scores["constant"]))
 
-    def _better(self, system: str) -> Paired:
+    @property
+    def share(self) -> float:
+        """1 - n/N: how much of what endless pairs would bring these N pairs bring, where n have labels."""
+        return 1 - self.labelled / self.pairs
+
+    def factor(self, difference: Paired) -> float:
+        """How many times as many labelled pairs would decide about a difference, if its mean stays what it is."""
+        far = difference.mean if difference.mean > self.small / 2 else self.small - difference.mean
+        half = (difference.high - difference.low) / 2
+        return max(1.0, (half / far) ** 2)
+
+    def _better(self, name: str, than: str = "single") -> Paired:
         sign = 1 if self.metric == "accuracy" else -1
-        return paired(sign * np.array(self.scores[system]), sign * np.array(self.scores["single"]))
+        ours, theirs = (sign * np.array(self.scores[one]) for one in (name, than))
+        return paired(ours, theirs, OVERLAP)
+
+    # ---- what it says -------------------------------------------------------------------------------------
+
+    @property
+    def advice(self) -> str:
+        """What follows for the victim, by the rule of thumb of the chapter; where noise allows no answer, that."""
+        room, gain = self.room, self.gain
+        if self.unfinished:
+            return f"Not resolved: {' and '.join(self.unfinished)} still got better when training ended. Train longer."
+        if room.low <= 0:
+            if room.high < self.small:
+                return f"The victim is worth less than {self.small:.2g}: leave it out."
+            return f"Not resolved whether the victim is worth anything: {self._more(room)}."
+        if gain.low > 0:
+            return "Imputation gains: use mm-align-plus, and look for more complete pairs; they need no labels."
+        if self.labelled == self.pairs:
+            return "The victim has worth; with every label known imputation has nothing to learn: measure it at test."
+        if gain.high < self.small:
+            return "The victim has worth, imputation gains nothing here: measure the victim at test."
+        return f"The victim has worth; not resolved whether imputation gains: {self._more(gain)}."
+
+    def _more(self, difference: Paired) -> str:
+        times = self.factor(difference)
+        if times > 100:
+            return "far more labelled pairs would be needed"
+        return f"about {math.ceil(times * self.labelled)} labelled pairs would decide, {self.labelled} are here"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the numbers doubtful."""
+        told = []
+        if not self.whole_groups:
+            told.append("labels of too few groups: folds cut through them, and flatter")
+        if self._better("constant").low > 0:
+            told.append("a constant beats the network: train it better before asking about the victim")
+        elif self._better("trees").low > 0:
+            told.append("trees beat the network: train it better, or use trees")
+        return tuple(told)
+
+    def table(self) -> "pandas.DataFrame":  # noqa: F821, imported where it is asked for
+        """One row an answer: mean score, and its gain over `single` with a 95 % interval (more is better)."""
+        import pandas as pd
+
+        rows = {}
+        for name, values in self.scores.items():
+            gain = self._better(name)
+            interval = {"gain": gain.mean, "low": gain.low, "high": gain.high} if name != "single" else {}
+            rows[name] = {self.metric: float(np.mean(values)), **interval}
+        return pd.DataFrame.from_dict(rows, orient="index")
 
     def __str__(self) -> str:
-        means = {name: np.mean(values) for name, values in self.scores.items()}
-        sides = "" if self.whole_groups else "; labels of too few groups: folds cut through them, and flatter"
+        mean = {name: float(np.mean(values)) for name, values in self.scores.items()}
         found = [("the victim", "double", self.room), ("its imputation", "mm-align-plus", self.gain)]
-        lines = [f"{self.pairs} complete pairs, {self.labelled} with a label, {FOLDS} folds{sides}"] + [
-            f"{what}: {self.metric} {means['single']:.3f} -> {means[system]:.3f}, "
-            f"gain {one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-            for what, system, one in found
+        others = ", ".join(f"{name} {mean[name]:.3f}" for name in self.scores if name not in TRAINED)
+        lines = [
+            f"{self.pairs} complete pairs, {self.labelled} with a label, {FOLDS} folds",
+            f"without the victim: {self.metric} {mean['single']:.3f} ({others})",
+            *(
+                f"{what}: {self.metric} {mean['single']:.3f} -> {mean[name]:.3f}, "
+                f"gain {one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+                for what, name, one in found
+            ),
+            f"pairs beside labels: {self.share:.0%} of what endless pairs would bring",
+            *(f"but: {one}" for one in self.warnings),
         ]
         return "\n".join([*lines, self.advice])
 
+    def _repr_html_(self) -> str:
+        first, *_, last = str(self).split("\n")
+        table = self.table().to_html(float_format="{:+.3f}".format, na_rep="")
+        doubts = "".join(f"<p>But: {html.escape(one)}.</p>" for one in self.warnings)
+        return f"<p>{html.escape(first)}</p>{table}{doubts}<p><b>{html.escape(last)}</b></p>"
+
+    def plot(self, ax: "matplotlib.axes.Axes | None" = None) -> "matplotlib.axes.Axes":  # noqa: F821
+        """Every fold's gain over `single` as a dot, means with their intervals; the grey band is called nothing."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
+        names = [name for name in self.scores if name not in ("single", "constant")]
+        sign = 1 if self.metric == "accuracy" else -1
+        ax.axvspan(-self.small, self.small, color="0.5", alpha=0.2, linewidth=0)
+        for place, name in enumerate(names):
+            gain, folds = self._better(name), sign * (np.array(self.scores[name]) - np.array(self.scores["single"]))
+            ax.plot(folds, np.full(len(folds), place), "o", color=f"C{place}", alpha=0.35, markersize=4)
+            ax.plot([gain.low, gain.high], [place, place], color=f"C{place}", linewidth=2)
+            ax.plot(gain.mean, place, "D", color=f"C{place}", markersize=6)
+        ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        ax.set(xlabel=f"gain over the visible modality alone, in {self.metric} (more is better)")
+        return ax
+
 
 def diagnose(
-    data: Splits, train: TrainConfig | None = None, seed: int = 0, progress: bool | None = None, **model: object
+    data: Splits | Pairs,
+    train: TrainConfig | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    *,
+    labels: object = None,
+    groups: object = None,
+    task: str | None = None,
+    **model: object,
 ) -> Diagnosis:
     """Measure what the victim is worth on your data, and what its imputation gains.
 
-    Five folds over the complete training and validation samples; the test split is not read. In each, `single`
-    (the visible modality alone), `double` (both) and `mm-align-plus` (both in training, the visible alone
-    afterwards) are trained and scored. Fifteen trainings: pass fewer epochs where they take long.
+    Five folds over the complete samples. In each, a constant and trees (on the visible modality, and on both) are
+    fitted, and `single` (the visible modality alone), `double` (both) and `mm-align-plus` (both in training, the
+    visible alone afterwards) are trained. Fifteen trainings: where they take more than a minute, it says how long.
 
     Args:
-        data: from `load` or `from_arrays`; setting B keeps the validation samples' victims, and so more pairs.
+        data: from `load` or `from_arrays`, whose test samples are not read; setting B keeps the validation samples'
+            victims, and so more pairs. Or `Pairs`, all of which are read, with `labels`.
         train: how to train; the defaults with `seed` if not given.
         seed: draws weights and order where `train` is not given.
         progress: show a bar; by default where someone watches.
+        labels: (N,) of pairs, None or NaN where unknown.
+        groups: (N,) of pairs: whom folds must not cut through. Their own by default.
+        task: of pairs; "classification" or "regression" where labels are whole numbers.
         model: settings of all three networks, such as width=16.
 
     Raises:
         ValueError: fewer than 5 complete samples have a label, or a setting does not fit.
     """
-    train = train or TrainConfig(seed=seed)
-    pool = _complete(data)
+    train, started = train or TrainConfig(seed=seed), time.perf_counter()
+    pool = _complete_pairs(data, labels, groups, task) if isinstance(data, Pairs) else _complete(data)
     labelled = int(pool.labelled.sum())
     if labelled < FOLDS:
         raise InputError(f"{FOLDS} folds need at least {FOLDS} complete samples with a label, found {labelled}")
@@ -93,21 +204,93 @@ def diagnose(
     if not whole_groups:
         pool = replace(pool, groups=None)
     metric = "accuracy" if pool.task == "classification" else "mae"
-    scores = {name: [] for name in MEASURED}
-    todo = [(fold, name) for fold in range(FOLDS) for name in MEASURED]
-    for fold, name in tqdm(todo, desc="diagnose", unit="training", disable=None if progress is None else not progress):
-        kind = MEASURED[name]
-        condition = Condition(pair=data.spec.modalities, survival=1.0, setting="A", seed=fold)
-        part = make_splits(pool, condition.whole if kind.needs_every_victim else condition)
-        system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
-        fit(system, part, train, progress=False)
-        scores[name].append(evaluate(system, part.test)[metric])
+    scores: dict[str, list[float]] = {name: [] for name in ("constant", "trees", "trees-both", *TRAINED)}
+    late = dict.fromkeys(TRAINED, 0)
+    bar = tqdm(total=FOLDS * len(TRAINED), desc="diagnose", unit="training", disable=_quiet(progress))
+    with bar:
+        for fold in range(FOLDS):
+            condition = Condition(pair=tuple(pool.features), survival=1.0, setting="A", seed=fold)
+            whole = make_splits(pool, condition.whole)
+            for name, score in _plain(whole).items():
+                scores[name].append(score)
+            for name, kind in TRAINED.items():
+                part = whole if kind.needs_every_victim else make_splits(pool, condition)
+                system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
+                late[name] += _unfinished(fit(system, part, train, progress=False), train)
+                scores[name].append(evaluate(system, part.test)[metric])
+                bar.update()
+            _tell(started, fold, bar)
     known = {name: tuple(values) for name, values in scores.items()}
-    return Diagnosis(metric, known, len(pool.lengths), labelled, whole_groups)
+    unfinished = tuple(name for name, times in late.items() if times > FOLDS / 2)
+    return Diagnosis(
+        metric, known, len(pool.lengths), labelled, whole_groups, unfinished, time.perf_counter() - started
+    )
+
+
+def _quiet(progress: bool | None) -> bool:
+    return not sys.stderr.isatty() if progress is None and sys.stderr else not progress
+
+
+def _tell(started: float, fold: int, bar: tqdm) -> None:
+    """After the first fold: how long it takes, where that is long."""
+    expected = FOLDS * (time.perf_counter() - started)
+    if fold == 0 and expected > PATIENT:
+        bar.write(
+            f"diagnose: about {expected:.0f} s in all; fewer epochs, TrainConfig(epochs=...), take less", sys.stderr
+        )
+
+
+def _unfinished(history: History, train: TrainConfig) -> bool:
+    """Whether the best epoch is among the last tenth of those that were allowed."""
+    return len(history.rows) == train.epochs and history.best_epoch >= train.epochs - max(1, train.epochs // 10)
 
 
 def _complete(data: Splits) -> Source:
     """The complete samples of training and validation as a source of their own; hidden labels stay hidden."""
     parts: list[Split] = [data.train.complete, data.valid.complete]
     ids, labels = (torch.cat([getattr(part.samples, name) for part in parts]) for name in ("ids", "labels"))
-    return replace(data.source.part(ids), labels=labels)
+    source = data.source.part(ids)
+    return replace(source, labels=labels, features={name: source.features[name] for name in data.spec.modalities})
+
+
+def _complete_pairs(pairs: Pairs, labels: object, groups: object, task: str | None) -> Source:
+    """The pairs that lack nothing."""
+    if labels is None:
+        raise InputError("diagnose needs labels= beside pairs; None or NaN where one is unknown")
+    complete = pairs.present.all(1)
+    if not complete.any():
+        raise InputError(f"none of {len(pairs)} pairs is complete: nothing says what the victim is worth")
+    return pairs.source(labels, groups, task).part(complete.nonzero()[:, 0])
+
+
+# ---- what any network must be better than -------------------------------------------------------------------
+
+
+def _plain(data: Splits) -> dict[str, float]:
+    """The test scores of a constant and of extra trees, on the visible modality and on both."""
+    train, test = (part.samples.rows(part.samples.labelled) for part in (data.train, data.test))
+    truth, classes = test.labels.numpy(), data.spec.task == "classification"
+    known = train.labels.numpy()
+    constant = np.bincount(known).argmax() if classes else np.median(known)
+    kind = ExtraTreesClassifier if classes else ExtraTreesRegressor
+    score: Callable[[object], float] = lambda guess: float(  # noqa: E731
+        np.mean(guess == truth) if classes else np.mean(np.abs(guess - truth))
+    )
+    found = {"constant": score(constant)}
+    for name, modalities in (("trees", 1), ("trees-both", 2)):
+        forest = kind(100, random_state=0, n_jobs=1).fit(_numbers(train, modalities), known)
+        found[name] = score(forest.predict(_numbers(test, modalities)))
+    return found
+
+
+def _numbers(batch: Batch, modalities: int) -> np.ndarray:
+    """(N, F) mean, spread, least, largest, first and last value of each feature."""
+    told, real = [], batch.real[:, :, None]
+    for values in batch.features[:modalities]:
+        values = values.double()
+        mean = values.masked_fill(~real, 0).sum(1) / batch.lengths[:, None]
+        spread = (values - mean[:, None]).masked_fill(~real, 0).square().sum(1) / batch.lengths[:, None]
+        ends = values[:, 0], values[torch.arange(len(values)), batch.lengths - 1]
+        least, largest = (values.masked_fill(~real, far) for far in (torch.inf, -torch.inf))
+        told += [mean, spread.sqrt(), least.amin(1), largest.amax(1), *ends]
+    return torch.cat(told, dim=1).float().numpy()

@@ -1,5 +1,6 @@
 """What `diagnose` measures, what it must not read, and what it says."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import small
@@ -21,9 +22,11 @@ def own(seed=0, **changes):
     return mmalign.from_arrays(**{**given, **changes})
 
 
-def found(single, double, plus, metric="mae", pairs=10):
-    scores = {"single": single, "double": double, "mm-align-plus": plus}
-    return Diagnosis(metric, scores, pairs, labelled=10, whole_groups=True)
+def found(single, double, plus, metric="mae", pairs=10, unfinished=(), constant=None, trees=None):
+    worse = [3] * len(single) if metric == "mae" else [0.1] * len(single)
+    scores = {"constant": constant or worse, "trees": trees or worse, "trees-both": worse}
+    scores |= {"single": single, "double": double, "mm-align-plus": plus}
+    return Diagnosis(metric, scores, pairs, labelled=10, whole_groups=True, unfinished=unfinished)
 
 
 def test_only_complete_training_and_validation_samples_count_and_the_test_split_is_not_read():
@@ -37,9 +40,9 @@ def test_only_complete_training_and_validation_samples_count_and_the_test_split_
 
 
 def test_the_worth_of_a_victim_that_alone_knows_the_label_is_found():
-    told = mmalign.diagnose(own(), TrainConfig(epochs=20, lr=2e-2), progress=False, width=16)
-    assert told.room.low > 0
-    assert "imputation gains none" in told.advice
+    told = mmalign.diagnose(own(), TrainConfig(epochs=30, lr=2e-2), progress=False, width=16)
+    assert told.room.low > 0 and not told.unfinished
+    assert "imputation has nothing to learn" in told.advice
 
 
 def test_hidden_labels_stay_hidden_and_their_samples_still_count_as_pairs():
@@ -56,7 +59,7 @@ def test_folds_cut_through_groups_only_where_fewer_than_five_have_a_label():
 
 def test_the_same_call_measures_the_same():
     first, second = (mmalign.diagnose(own(), QUICK, progress=False, width=8) for _ in range(2))
-    assert first == second
+    assert first.scores == second.scores and first.advice == second.advice
 
 
 def test_a_setting_that_none_of_the_three_has_is_named():
@@ -70,20 +73,90 @@ def test_too_few_labelled_pairs_are_refused():
         mmalign.diagnose(data, QUICK)
 
 
+WIDE = ([1, 2, 3], [0.5, 3, 2.4], [1, 2.1, 3])
+
+
 @pytest.mark.parametrize(
     ("told", "advice"),
     [
-        (found([1, 2, 3], [1, 2.1, 3], [1, 2, 3.1]), "leave it out"),
-        (found([1, 2, 3], [0.5, 1.4, 2.4], [1, 2.1, 3]), "measure the victim at test"),
-        (found([1, 2, 3], [0.5, 1.4, 2.4], [1, 2.1, 3], pairs=90), "bring more pairs"),
+        (found([1, 2, 3], [1, 2, 3], [1, 2, 3]), "worth less than 0.06: leave it out"),
+        (found([1, 2, 3], [1.2, 2.2, 3.2], [1, 2, 3]), "leave it out"),
+        (found(*WIDE), "Not resolved whether the victim is worth anything"),
+        (found([1, 2, 3], [0.5, 1.4, 2.4], [1, 2.1, 3]), "with every label known imputation has nothing to learn"),
+        (found([1, 2, 3], [0.5, 1.4, 2.4], [1, 2.01, 3], pairs=90), "gains nothing here"),
+        (found([1, 2, 3], [0.5, 1.4, 2.4], [0.5, 2.5, 3], pairs=90), "not resolved whether imputation gains"),
         (found([1, 2, 3], [0.5, 1.4, 2.4], [0.7, 1.6, 2.6]), "use mm-align-plus"),
-        (found([0.5, 0.6], [0.5, 0.6], [0.9, 0.9], metric="accuracy"), "leave it out"),
+        (found([0.5, 0.6], [0.5, 0.6], [0.9, 0.9], metric="accuracy"), "worth less than 0.02: leave it out"),
         (found([0.5, 0.6], [0.8, 0.91], [0.7, 0.81], metric="accuracy"), "use mm-align-plus"),
+        (found([0.5, 0.6], [0.8, 0.91], [0.7, 0.81], "accuracy", unfinished=("single",)), "Not resolved: single still"),
     ],
 )
-def test_the_advice_follows_the_intervals(told, advice):
+def test_the_advice_follows_the_intervals_and_says_where_they_allow_none(told, advice):
     assert advice in told.advice
-    assert str(told).count("\n") == 3
+    assert str(told).endswith(told.advice) and str(told).count("\n") == 5 + len(told.warnings)
+    assert told.advice.split(":")[0] in told._repr_html_()
+
+
+def test_how_many_labels_would_decide_follows_from_the_width_of_the_interval():
+    told = found(*WIDE)
+    half = (told.room.high - told.room.low) / 2
+    assert told.factor(told.room) == pytest.approx((half / max(told.room.mean, told.small - told.room.mean)) ** 2)
+    assert told.factor(told.room) > 1
+    sure = found([1, 2, 3], [0.5, 1.4, 2.4], [0.7, 1.6, 2.6])
+    assert sure.factor(sure.room) == 1
+
+
+def test_pairs_without_labels_are_counted_by_the_rule_of_the_chapter():
+    assert found([1, 2], [1, 2], [1, 2], pairs=40).share == 0.75  # 1 - 10 / 40
+
+
+def test_training_that_ends_while_it_still_gets_better_is_told():
+    data = own(labels=np.random.default_rng(0).normal(size=(N, 4, 2)).mean((1, 2)) * 5)
+    slow = TrainConfig(epochs=3, lr=1e-5)  # every epoch is the best so far
+    assert "Not resolved" in mmalign.diagnose(own(), slow, progress=False, width=8).advice
+    assert not mmalign.diagnose(data, TrainConfig(epochs=40, patience=3, lr=1e-1), progress=False, width=8).unfinished
+
+
+def test_a_network_worse_than_a_constant_or_than_trees_is_told():
+    worse = found([2, 2.1, 2.2], [2, 2.1, 2.2], [2, 2.1, 2.2], constant=[1, 1.1, 1.2])
+    assert "a constant beats the network" in str(worse)
+    trees = found([2, 2.1, 2.2], [2, 2.1, 2.2], [2, 2.1, 2.2], trees=[1, 1.1, 1.2])
+    assert "trees beat the network" in str(trees)
+
+
+def test_constants_and_trees_are_measured_on_the_same_folds():
+    told = mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    mean = {name: np.mean(values) for name, values in told.scores.items()}
+    assert {"constant", "trees", "trees-both"} <= {*mean}
+    assert mean["trees-both"] < 0.7 * mean["trees"]  # the label is the victim's mean
+    assert abs(mean["trees"] - mean["constant"]) < 0.5 * mean["constant"]
+
+
+def test_pairs_are_diagnosed_as_arrays_are():
+    draw = np.random.default_rng(0)
+    first, second = draw.normal(size=(N, 4, 2)), draw.normal(size=(N, 4, 2))
+    labels = second.mean((1, 2)) * 5
+    second[::4] = np.nan
+    told = mmalign.diagnose(mmalign.Pairs(first, second), QUICK, progress=False, labels=labels, width=8)
+    assert told.pairs == told.labelled == N - 10
+    with pytest.raises(ValueError, match="diagnose needs labels= beside pairs"):
+        mmalign.diagnose(mmalign.Pairs(first, second))
+    with pytest.raises(ValueError, match="none of 40 pairs is complete"):
+        mmalign.diagnose(mmalign.Pairs(first), labels=labels)
+
+
+def test_a_long_diagnosis_says_how_long(capsys, monkeypatch):
+    monkeypatch.setattr("mmalign.diagnosis.PATIENT", 0)
+    mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    assert "diagnose: about" in capsys.readouterr().err
+
+
+def test_the_table_and_the_plot_show_every_answer():
+    told = mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    assert [*told.table().index] == [*told.scores] and np.isnan(told.table().loc["single", "gain"])
+    ax = told.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["trees", "trees-both", "double", "mm-align-plus"]
+    plt.close(ax.figure)
 
 
 def test_samples_whose_label_nobody_knows_train_and_are_never_scored():
