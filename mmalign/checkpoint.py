@@ -8,19 +8,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from .config import TrainConfig
 from .data import Splits
-from .errors import InputError
+from .errors import InputError, line_of
 from .files import write_whole
+from .gate.tensors import read_tensors
 from .system import System
 
 Optimisers = Mapping[str, torch.optim.Optimizer]
+States = dict[str, dict[int, dict[str, Tensor]]]  # group -> place of a parameter -> "exp_avg", ...
 
 
 def about(system: System, config: TrainConfig, data: Splits) -> list[str]:
@@ -72,31 +74,93 @@ def read(
     Raises:
         ValueError: not such a file, or not `about` the same.
     """
+    told, tensors = read_tensors(path, "the state of a training")
     try:
-        with safe_open(str(path), "pt") as file:
-            told = json.loads((file.metadata() or {})["mmalign"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
         if told["about"] != about:
             found = f"the state of {told['about'][0]} with other settings, other samples or another seed"
             raise InputError(f"{path} is {found}; remove it to start again")
-        system.load_state_dict(_under("system/", tensors))
-        gradients = _under("gradient/", tensors)
-        for name, one in system.named_parameters():
-            one.grad = gradients[name].to(one.device) if name in gradients else None
-        for group, optimiser in optimisers.items():
-            states: dict[int, dict[str, Tensor]] = {}
-            for name, value in _under(f"optimiser/{group}/", tensors).items():
-                place, key = name.split("/")
-                states.setdefault(int(place), {})[key] = value
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-        torch.set_rng_state(tensors["random/torch"])
+        states = _states(tensors, optimisers)
+        _check_tensors(tensors, system, optimisers, states)
+        _check_progress(told["progress"])
+        torch.Generator().set_state(tensors["random/torch"])  # raises where it is none, and before anything moves
         order.set_state(tensors["random/order"])
     except InputError:
         raise
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not the state of a training: {line}; remove it to start again") from None
+    except Exception as error:  # a file that is no state can raise anything
+        raise InputError(f"{path} is not the state of a training: {line_of(error)}; remove it to start again") from None
+    system.load_state_dict(_under("system/", tensors))
+    gradients = _under("gradient/", tensors)
+    for name, one in system.named_parameters():
+        one.grad = gradients[name].to(one.device) if name in gradients else None
+    for group, optimiser in optimisers.items():
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": states[group]})
+    torch.set_rng_state(tensors["random/torch"])
     return _under("best/", tensors), told["progress"]
+
+
+def _states(tensors: dict[str, Tensor], optimisers: Optimisers) -> States:
+    """What each optimiser knows of each of its parameters."""
+    states: States = {group: {} for group in optimisers}
+    for name, value in _under("optimiser/", tensors).items():
+        group, place, key = name.rsplit("/", 2)
+        states[group].setdefault(int(place), {})[key] = value
+    return states
+
+
+def _check_tensors(tensors: dict[str, Tensor], system: System, optimisers: Optimisers, states: States) -> None:
+    """Raise `ValueError` unless every tensor is one that a training of this system has, and of its shape and kind."""
+    weights, parameters = system.state_dict(), dict(system.named_parameters())
+    _check_like(_under("system/", tensors), weights, whole=True)
+    _check_like(best := _under("best/", tensors), weights, whole=bool(best))
+    _check_like(_under("gradient/", tensors), parameters, whole=False)
+    for group, optimiser in optimisers.items():
+        moved = [one for settings in optimiser.param_groups for one in settings["params"]]
+        for place, state in states[group].items():
+            for key, value in state.items():
+                if value.shape not in ((), moved[place].shape) or (
+                    key != "step" and value.shape == () != moved[place].shape
+                ):
+                    raise ValueError(f"{key} of parameter {place} has shape {tuple(value.shape)}")
+    known = ("system/", "best/", "gradient/", "optimiser/", "random/")
+    for name in tensors:
+        if not name.startswith(known):
+            raise ValueError(f"it has a tensor {name!r}, which no training has")
+
+
+def _check_like(found: dict[str, Tensor], known: Mapping[str, Tensor], whole: bool) -> None:
+    """Raise `ValueError` unless these are tensors of known names, shapes and dtypes, and, if `whole`, all of them."""
+    if whole and found.keys() != known.keys():
+        raise ValueError(f"its weights are not those of the system: {', '.join(sorted({*found} ^ {*known}))[:200]}")
+    for name, value in found.items():
+        if name not in known or (value.shape, value.dtype) != (known[name].shape, known[name].dtype):
+            raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}")
+
+
+def _check_progress(told: dict[str, Any]) -> None:
+    """Raise `ValueError` unless this is what the loop knows after an epoch: its history, its best, its patience."""
+    history = told["history"]
+    if {*told} != {"history", "best", "since"} or {*history} != {"rows", "best_epoch", "steps", "official"}:
+        raise ValueError("its progress has other entries than a training's")
+    counts = (history["best_epoch"], history["steps"], told["since"])
+    best = told["best"]
+    sound = all(type(one) is int for one in counts) and -1 <= history["best_epoch"] < len(history["rows"])
+    if not sound or not isinstance(best, list) or not best or not all(_is_number(one) for one in best):
+        raise ValueError("its progress is not that of a training")
+    for place, row in enumerate(history["rows"]):
+        if row["epoch"] != place or not _are_numbers({key: one for key, one in row.items() if key != "valid"}):
+            raise ValueError(f"row {place} of its history is none")
+        if not _are_numbers(row.get("valid", {})):
+            raise ValueError(f"what was measured after epoch {place} is no measure")
+    if not (history["official"] is None or _are_numbers(history["official"])):
+        raise ValueError("what the released code would report is no measure")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, dict) and all(_is_number(one) for one in values.values())
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import terminal
 from .config import Condition
-from .errors import InputError, check, line_of, one_of, whole
+from .errors import THREADS, InputError, check, line_of, one_of
 from .settings import described
 
 
@@ -273,7 +273,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     from .experiments import bench, runs
 
     transport = arguments.what == "transport"
-    check("threads", arguments.threads, whole(1))
+    check("threads", arguments.threads, THREADS)
     torch.set_num_threads(arguments.threads)
     report = bench.transport_report() if transport else runs.training_report()
     if arguments.json:

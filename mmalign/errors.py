@@ -72,9 +72,10 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def whole(least: int) -> Rule:
-    """A whole number of at least `least`."""
-    return Rule(f"a whole number of at least {least}", lambda value: _is(value, Integral) and value >= least)
+def whole(least: int, most: float = math.inf) -> Rule:
+    """A whole number of at least `least`, and at most `most`."""
+    expected = f"a whole number of at least {least}" if most == math.inf else f"a whole number from {least} to {most}"
+    return Rule(expected, lambda value: _is(value, Integral) and least <= value <= most)
 
 
 def number(expected: str, holds: Callable[[float], bool]) -> Rule:
@@ -87,6 +88,7 @@ AT_LEAST_0 = number("a number of at least 0", lambda value: value >= 0)
 SHARE = number("a share in (0, 1]", lambda value: 0 < value <= 1)
 SHARE_OR_0 = number("a share in [0, 1]", lambda value: 0 <= value <= 1)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
+THREADS = whole(1, 256)  # many more end the process that asks for them
 SEED = Rule("a whole number from 0 to 2**32 - 1", lambda value: _is(value, Integral) and 0 <= value < 2**32)
 BELOW_1 = number("a share in [0, 1)", lambda value: 0 <= value < 1)
 

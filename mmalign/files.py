@@ -28,7 +28,8 @@ def _open(path: str | Path, flags: int, what: str) -> int:
     try:
         handle = os.open(path, flags, 0o666)
     except FileNotFoundError:
-        raise InputError(f"{path} is not there" if what == "read" else f"cannot write {path}: no such folder") from None
+        why = "it is not there" if what == "read" else "there is no such folder"
+        raise InputError(f"cannot {what} {path}: {why}") from None
     except OSError as error:
         if what == "write" and os.path.islink(path):
             raise InputError(f"cannot write {path}: it is a link, and what it points to may be another's") from None

@@ -62,7 +62,7 @@ def settings(kind: type[Kind], defaults: Mapping[str, Any], **changes: Any) -> K
     for name, value in changes.items():
         if name not in known:
             raise InputError(f"{kind.__name__} has no field {name!r}; known: {', '.join(sorted(known))}")
-        if isinstance(known[name].default, float) and type(value) is int:
+        if isinstance(known[name].default, float) and type(value) is int and abs(value) < 2**1000:
             changes[name] = float(value)  # so that one setting has one record
     return kind(**{**defaults, **changes})
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from .batch import Batch, DataSpec, Samples
 from .config import BackboneConfig
-from .errors import InputError
+from .errors import InputError, Rule, check, line_of, one_of, whole
 from .files import write_whole
+from .gate.tensors import read_tensors
 
 
 class Step(NamedTuple):
@@ -126,13 +126,17 @@ class System(nn.Module):
         if about.get("system") != cls.__name__:
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
-            told = {"class_names": (), **about["spec"]}  # which the first release did not keep
-            spec = {**told, **{name: tuple(told[name]) for name in ("modalities", "widths", "class_names")}}
+            spec = _spec_of({"class_names": [], **about["spec"]})  # names: the first release did not keep them
+            config = cls.config_type(**about["config"])
+            with torch.device("meta"):  # what it would be, without its memory
+                expected = {name: value.shape for name, value in cls(spec, config).state_dict().items()}
+            if expected != {name: value.shape for name, value in tensors.items()}:
+                raise InputError("its weights are not those of its configuration")
             with seeded(0):
-                model = cls(DataSpec(**spec), cls.config_type(**about["config"]))
+                model = cls(spec, config)
             model.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path} does not fit {cls.__name__}: {str(error).splitlines()[0]}") from None
+        except Exception as error:  # a configuration that is none can raise anything
+            raise InputError(f"{path} does not fit {cls.__name__}: {line_of(error)}") from None
         return model.eval()
 
 
@@ -142,13 +146,20 @@ def read_saved(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         ValueError: it is no such file.
     """
-    try:
-        with safe_open(str(path), "pt") as file:
-            about = json.loads((file.metadata() or {}).get("mmalign", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path} is not a model that mmalign saved: {error}") from None
-    return about if isinstance(about, dict) else {}, tensors
+    return read_tensors(path, "a model that mmalign saved")
+
+
+def _spec_of(told: dict[str, object]) -> DataSpec:
+    """What a file says of the data that its model was built for, each part checked for its kind."""
+    names = Rule("names", lambda found: isinstance(found, list) and all(isinstance(one, str) for one in found))
+    count = whole(1, 10**6)
+    widths = Rule("widths", lambda found: isinstance(found, list) and all(count.holds(one) for one in found))
+    for name, rule in {"modalities": names, "widths": widths, "class_names": names, "classes": count}.items():
+        check(name, told[name], rule)
+    if not 2 <= len(told["widths"]) == len(told["modalities"]) <= 20:
+        raise InputError(f"it has {len(told['modalities'])} modalities and {len(told['widths'])} widths")
+    one_of("task", told["task"], ("regression", "classification"))
+    return DataSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
 
 
 def by_presence(batch: Batch, complete: Callable[[Batch], Tensor], missing: Callable[[Batch], Tensor]) -> Tensor:

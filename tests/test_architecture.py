@@ -16,11 +16,11 @@ ORDER = (
     "moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
-    "gate": "limits kinds unpickle torches hdf5_child hdf5 __init__".split(),
+    "gate": "limits kinds unpickle torches hdf5_child hdf5 documents tensors __init__".split(),
     "transport": "compiled sinkhorn_windowed __init__".split(),
     "method": "__init__ gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
-    "baselines": "bounds constant trees fills mfm modal_trans smil __init__".split(),
+    "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
         "speech missing ragged source pairs windows arrays assemble hdf5 cmu meld imported folders published fetch "
         "planted bayes smartwatch spelling stored splits __init__"

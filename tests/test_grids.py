@@ -126,11 +126,11 @@ def test_a_mistyped_grid_is_answered_in_one_line_and_nothing_runs(tmp_path, monk
 
 @pytest.mark.parametrize("path", ["absent.yaml", "."])
 def test_a_grid_that_cannot_be_opened_is_named(tmp_path, path):
-    with pytest.raises(InputError, match="cannot read the grid"):
+    with pytest.raises(InputError, match="cannot read "):
         grids.read_grid(tmp_path / path)
 
 
 def test_a_grid_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "grid.yaml").write_bytes(b"\xff\xfe\x00\xff")
-    with pytest.raises(InputError, match="not YAML"):
+    with pytest.raises(InputError, match="is not text"):
         grids.read_grid(tmp_path / "grid.yaml")

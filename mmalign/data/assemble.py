@@ -33,7 +33,7 @@ def labels_of(path: Path, name: str, values: np.ndarray) -> Tensor:
     """(N,) labels of a data set from the array of a file."""
     speech = SPEECH[name]
     columns = 0 if values.ndim == 1 else int(np.prod(values.shape[1:]))
-    if values.ndim == 0 or values.dtype.kind not in "fiu" or columns not in speech.columns or len(values) == 0:
+    if values.ndim == 0 or values.dtype.kind not in "fiu" or columns not in speech.columns or 0 in values.shape:
         raise InputError(f"{path} must hold {_expected(speech)}, found {values.dtype} of shape {values.shape}")
     values = values.reshape(len(values), -1)
     if speech.one_hot:

@@ -90,7 +90,8 @@ def manifest_of(path: Path, reader: Reader) -> dict[str, object]:
         raise InputError(f"{path} has no manifest of ours; write it with: mmalign data import") from None
     if held["form"] != FORM:
         raise InputError(f"{path} is of form {str(held['form'])[:20]}, this version reads form {FORM}; import it again")
-    if not all(isinstance(text, str) for text in (held["name"], held["about"], *held["notes"])):
+    notes = held["notes"] if isinstance(held["notes"], list) else [None]
+    if not all(isinstance(text, str) for text in (held["name"], held["about"], *notes)):
         raise InputError(f"{path}: name, about and notes of the manifest must be text")
     return held
 

@@ -1,34 +1,18 @@
 """What a grid of experiments holds: a YAML file, read, multiplied out, and every run of it named before it is made."""
 
 import json
-import re
-from collections import Counter
+import math
 from collections.abc import Iterator
 from itertools import groupby, product
 from pathlib import Path
 
-import yaml
-
-from ..errors import InputError, check, one_of, whole
+from ..errors import THREADS, InputError, check, one_of, told
+from ..gate.documents import read_yaml
 from . import runs
 from .runs import FIELDS, SECTIONS, Experiment
 
+MOST = 100_000  # runs of one grid
 Jobs = dict[str, Experiment]  # the name of each run's file -> what to run
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: 1e-3 is a number, and no key stands twice in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        for key, times in Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)).items():
-            if times > 1:
-                raise InputError(f"{key!r} stands {times} times in one mapping")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), [*"-+0123456789"]
-)
 
 
 def read_grid(path: str | Path) -> list[Experiment]:
@@ -40,16 +24,21 @@ def read_grid(path: str | Path) -> list[Experiment]:
     Raises:
         ValueError: no such file, or something in it does not fit; the message names it.
     """
+    content = read_yaml(path)
+    blocks = content if isinstance(content, list) else [content]
     try:
-        content = yaml.load(Path(path).read_text(), _Loader)
-        blocks = content if isinstance(content, list) else [content]
+        runs_of_it = sum(_count(block) for block in blocks)
+        if not 0 < runs_of_it <= MOST:
+            raise InputError(f"a grid holds 1 to {MOST} runs, this one {runs_of_it}")
         return [experiment for block in blocks for experiment in combinations(block)]
-    except OSError as error:
-        raise InputError(f"cannot read the grid {path}: {error.strerror}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from None
+
+
+def _count(block: object) -> int:
+    """How many combinations a mapping means."""
+    lists = block.values() if isinstance(block, dict) else ()
+    return math.prod(max(1, len(value)) for value in lists if isinstance(value, list))
 
 
 def combinations(block: dict[str, object]) -> Iterator[Experiment]:
@@ -60,7 +49,7 @@ def combinations(block: dict[str, object]) -> Iterator[Experiment]:
     [('single', 0, {'lr': 0.01}), ('single', 1, {'lr': 0.01})]
     """
     if not isinstance(block, dict):
-        raise InputError(f"a grid is a mapping of fields to values, or a list of such mappings, found {block!r}")
+        raise InputError(f"a grid is a mapping of fields to values, or a list of such mappings, found {told(block)}")
     if "system" not in block:
         raise InputError(f"a grid names its systems, found only {', '.join(map(str, block)) or 'nothing'}")
     alternatives = [value if isinstance(value, list) else [value] for value in block.values()]
@@ -69,21 +58,21 @@ def combinations(block: dict[str, object]) -> Iterator[Experiment]:
         if not (dot and name and section in SECTIONS):
             one_of("field", key, (*FIELDS, *(f"{section}.FIELD" for section in SECTIONS)))
         if not values or not all(isinstance(value, str | int | float | None) for value in values):
-            raise InputError(f"{key} must be a value or a list of values, found {block[key]!r}")
+            raise InputError(f"{key} must be a value or a list of values, found {told(block[key])}")
     for values in product(*alternatives):
         yield _experiment(dict(zip(block, values, strict=True)))
 
 
 def _experiment(point: dict[str, object]) -> Experiment:
     """One thread unless the grid says otherwise: then a run gives the same bits wherever it is run."""
-    told = {"threads": 1, **{key: value for key, value in point.items() if "." not in key}}
-    check("threads", told["threads"], whole(1))
+    fields = {"threads": 1, **{key: value for key, value in point.items() if "." not in key}}
+    check("threads", fields["threads"], THREADS)
     for section in SECTIONS:
         prefix = f"{section}."
-        told[section] = {key.removeprefix(prefix): value for key, value in point.items() if key.startswith(prefix)}
-    if told.get("pair") is not None:
-        told["pair"] = tuple(str(told["pair"]).split(":"))
-    return Experiment(**told)
+        fields[section] = {key.removeprefix(prefix): value for key, value in point.items() if key.startswith(prefix)}
+    if fields.get("pair") is not None:
+        fields["pair"] = tuple(str(fields["pair"]).split(":"))
+    return Experiment(**fields)
 
 
 def plan(grid: list[Experiment], data_dir: str | Path | None = None) -> Jobs:

@@ -16,7 +16,7 @@ import torch
 from .. import metrics
 from ..config import BackboneConfig, Condition, Pair, TrainConfig
 from ..data import Source, Splits, make_splits
-from ..errors import Diverged, InputError, check, one_of, whole
+from ..errors import THREADS, Diverged, InputError, check, one_of
 from ..files import write_whole
 from ..registry import DATASETS, SYSTEMS, follow, read
 from ..system import System
@@ -45,7 +45,7 @@ class Experiment(Condition):
         super().__post_init__()
         one_of("device", self.device, ("cpu", "cuda"))
         if self.threads is not None:
-            check("threads", self.threads, whole(1))
+            check("threads", self.threads, THREADS)
 
 
 SECTIONS = ("model", "train", "data")

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ..errors import InputError, check, whole
+from ..errors import THREADS, InputError, check
 from ..files import write_whole
 from . import grids, runs
 from .grids import Jobs
@@ -203,7 +203,7 @@ def sweep(
     Raises:
         ValueError: the grid does not fit, or another sweep is writing there.
     """
-    check("workers", workers, whole(1))
+    check("workers", workers, THREADS)
     out, jobs = Path(out), grids.plan(grids.read_grid(grid), data_dir)
     with alone_in(out):
         there = {name for name in jobs if (out / name).exists()}

@@ -12,18 +12,14 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, one_of
+from ..files import read_text
+from ..gate.documents import from_json
 from ..registry import SYSTEMS
 from .runs import RECORD, name_of
 from .statistics import paired
 
 KEYS = ("dataset", "pair", "survival", "setting", "labelled")  # what a mean over seeds never mixes
-BOUNDS = (
-    "constant",
-    "trees",
-    "trees-both",
-    "single",
-    "double",
-)  # depend on neither survival nor setting: one run of a seed stands for all of them
+BOUNDS = ("single", "double")  # depend on neither survival nor setting: one run of a seed stands for all of them
 NESTED = ("metrics", "config", "versions")
 BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
 BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1"), "higher")
@@ -40,7 +36,7 @@ def records(place: str | Path) -> list[dict[str, object]]:
     found = {}
     for where, text in _texts(Path(place)):
         try:
-            record = json.loads(text)
+            record = from_json(text)
             _check(record)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{where} is not the record of a run: {type(error).__name__}: {error}") from None
@@ -55,23 +51,22 @@ def records(place: str | Path) -> list[dict[str, object]]:
 
 def _texts(place: Path) -> Iterator[tuple[str, str]]:
     """Where each record stands, and its text."""
-    try:
-        if place.is_dir():
-            yield from ((str(path), path.read_text()) for path in place.glob("*.json"))
-        else:
-            lines = place.read_text().splitlines()
-            yield from ((f"{place}, line {number},", line) for number, line in enumerate(lines, 1))
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{place} is not text") from None
+    if place.is_dir():
+        yield from ((str(path), read_text(path)) for path in sorted(place.glob("*.json")))
+    else:
+        lines = read_text(place).split("\n")
+        yield from ((f"{place}, line {number},", line) for number, line in enumerate(lines, 1) if line)
 
 
 def _check(record: dict[str, object]) -> None:
     """Raise some error unless it has what the functions below rely on."""
     row = _row(record)
-    for name in ("train.seed", "data.digest"):
-        row[name]
+    for name, value in row.items():
+        if not isinstance(value, str | int | float | None):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    for name in (*KEYS, "system", "seed", "train.seed", "data.digest"):
+        if not isinstance(row[name], str | int | float):
+            raise TypeError(f"{name} is a {type(row[name]).__name__}")
     for name, value in record["metrics"].items():
         if not isinstance(value, int | float | None):
             raise TypeError(f"{name} is {value!r}")

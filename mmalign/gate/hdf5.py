@@ -20,7 +20,9 @@ from . import hdf5_child
 from .kinds import HDF5, expect
 from .limits import allowed, check_claim
 
-PATIENCE = 60, 10_000_000  # seconds for any request; and beside them, bytes that a second reads at least
+PATIENCE = 60  # seconds of waiting
+COMPUTING = 8  # seconds that a file may take to be read
+PACE = 10_000_000  # and beside both, bytes that a second reads at least
 
 
 def start() -> subprocess.Popen:
@@ -59,7 +61,7 @@ class Reader:
                 self._child = start()
             except OSError as error:
                 raise InputError(f"cannot read {path}: no process can be started for it: {error.strerror}") from None
-        self._ask("open", str(path.absolute()), allowed(path))
+        self._ask("open", str(path.absolute()), allowed(path), COMPUTING + path.stat().st_size // PACE)
         return self
 
     def names(self) -> list[str]:
@@ -91,7 +93,7 @@ class Reader:
 
     def _ask(self, *request: object, into: memoryview | None = None) -> object:
         """The answer to a request; the bytes that follow it go into `into`."""
-        seconds = PATIENCE[0] + self.path.stat().st_size / PATIENCE[1]
+        seconds = PATIENCE + self.path.stat().st_size // PACE
         watch = threading.Timer(seconds, self._child.kill)
         watch.daemon = True
         watch.start()

@@ -6,16 +6,19 @@ attribute, `about` an array, its `numbers`. What may be read is decided by whoev
 
 import json
 import sys
+import time
 from contextlib import suppress
 
 SPARE = 2**28  # bytes beyond twice what a file may unfold to
 
 
-def limit(size: int) -> None:
-    """Let this process take `size` more bytes of memory, and no more, where the system can say so."""
+def limit(size: int, seconds: int) -> None:
+    """Let this process take so much more memory and computing, and no more, where the system can say so."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds, most))  # a loop can be endless
         with open("/proc/self/statm") as file:
             taken = int(file.read().split()[0]) * resource.getpagesize()
         _, most = resource.getrlimit(resource.RLIMIT_AS)
@@ -61,8 +64,8 @@ def serve(requests: object, answers: object) -> None:
         content = b""
         try:
             if what == "open":
-                path, size = told
-                limit(2 * size + SPARE)
+                path, size, seconds = told
+                limit(2 * size + SPARE, seconds)
                 file = h5py.File(path, "r")
                 answer = True
             elif what == "names":
