@@ -182,6 +182,12 @@ def bench() -> None:
 
 
 @command
+def fuzz() -> None:
+    """meet spoilt files and odd words for MINUTES=10, each in a process that is watched; findings go to _build/fuzz"""
+    python("tests/fuzzing.py", "--minutes", os.environ.get("MINUTES", "10"))
+
+
+@command
 def times() -> None:
     """time the chapters, one after the other, and store the seconds"""
     python("book/chapters.py", "time")

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import fuzzing
 import h5py
 import hostile
 import numpy as np
@@ -30,10 +31,12 @@ import torch
 
 from mmalign import cli
 from mmalign.data import folders, imported
+from mmalign.gate import hdf5 as reading
 
 SECONDS = 10  # that any one case may take
 BYTES = 1e9  # that the process may grow by over all of them
 CANARY = "canary"
+SEEDS = 400  # trials of `fuzzing.py` that every test run repeats
 
 
 class Case(NamedTuple):
@@ -437,7 +440,44 @@ def files_in(place):
     return {path.relative_to(place): path.stat().st_size for path in place.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def every_kind(tmp_path_factory):
+    """What `fuzzing.py` spoils."""
+    place = tmp_path_factory.mktemp("every_kind")
+    fuzzing.prepare(place)
+    return place
+
+
+def test_trials_drawn_by_fixed_seeds_end_well_and_small(every_kind, capsys):
+    """A few hundred of what `make fuzz` does for hours: each in a process that is watched."""
+    outcomes = [*fuzzing.series(range(SEEDS), every_kind)]
+    with capsys.disabled():
+        print("\n" + fuzzing.report(outcomes, sum(outcome.seconds for outcome in outcomes)))
+    assert [outcome for outcome in outcomes if outcome.wrong] == []
+    assert len(outcomes) == SEEDS and {outcome.kind.partition(":")[0] for outcome in outcomes} == {*fuzzing.TRIALS}
+
+
+def test_a_trial_that_goes_wrong_is_seen():
+    """Otherwise hours without a finding would prove nothing."""
+    line = b"mmalign: one line\n"
+    assert not fuzzing.judge(0, b"all well\n", b"", 0.1, 1e8) and not fuzzing.judge(2, b"", line, 0.1, 1e8)
+    for status, out, err, seconds, peak in [
+        (-11, b"", b"", 0.1, 1e8),
+        (1, b"", line, 0.1, 1e8),
+        (2, b"", b"", 0.1, 1e8),
+        (2, b"", line + line, 0.1, 1e8),
+        (0, b"", b"Traceback (most recent call last)", 0.1, 1e8),
+        (0, b"\x1b[1m", b"", 0.1, 1e8),
+        (2, b"", b"mmalign: \x07\n", 0.1, 1e8),
+        (2, b"", "mmalign: \x9b\n".encode(), 0.1, 1e8),
+        (2, b"", line, 100, 1e8),
+        (2, b"", line, 0.1, 2e9),
+    ]:
+        assert fuzzing.judge(status, out, err, seconds, peak), (status, out, err, seconds, peak)
+
+
 def test_every_broken_or_hostile_input_is_refused_in_one_line(sound, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reading, "start", fuzzing._Forked)  # a new interpreter takes minutes in all
     canary = tmp_path / CANARY
     monkeypatch.chdir(tmp_path)
     outcomes, wrong, slowest, highest = Counter(), [], (0.0, ""), 0
