@@ -151,7 +151,7 @@ def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, o
 def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
     from .data import smartwatch
 
-    return smartwatch.read("magnitude" in pair, **_known("smartwatch", options))
+    return smartwatch.read("magnitude" in pair, **_known("smartwatch", options, "folds"))
 
 
 def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":

@@ -53,3 +53,30 @@ def test_five_seeds_test_everybody_once():
 
 def test_reading_warns_of_nothing_and_needs_no_file_of_ours():
     assert smartwatch.read().digest == read().digest
+
+
+def test_ten_seeds_can_leave_out_one_person_each():
+    seen = []
+    for seed in range(10):
+        data = mmalign.load("smartwatch", survival=1.0, seed=seed, folds=10)
+        people = [{*data.source.groups[part.samples.ids].tolist()} for part in (data.train, data.valid, data.test)]
+        assert [len(one) for one in people] == [8, 1, 1] and len(set.union(*people)) == 10
+        seen += people[2]
+    assert len({*seen}) == 10
+
+
+def test_further_seeds_show_the_labels_of_others_of_the_same_eight():
+    shown = {}
+    for seed in range(60):
+        data = mmalign.load("smartwatch", survival=1.0, seed=seed, folds=10, labelled=0.125)
+        people = data.source.groups[data.train.samples.ids[data.train.samples.labelled]].unique().tolist()
+        (tested,) = data.source.groups[data.test.samples.ids].unique().tolist()
+        assert len(people) == 1 and len(data.valid) <= int(data.train.samples.labelled.sum())
+        shown.setdefault(tested, set()).update(people)
+    assert len(shown) == 10 and min(map(len, shown.values())) >= 3
+
+
+@pytest.mark.parametrize("folds", [2, 11, 5.5, "ten"])
+def test_folds_are_as_many_as_there_are_people_at_most(folds):
+    with pytest.raises(mmalign.InputError, match="folds must be a whole number from 3 to 10"):
+        mmalign.load("smartwatch", folds=folds)

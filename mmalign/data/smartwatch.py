@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..errors import InputError, Rule, check
 from ..gate.unpickle import load_object_array
 from .source import Source
 
@@ -18,11 +18,14 @@ RATE = 50  # samples a second
 SEGMENT, HOP, STEP = 4 * RATE, 2 * RATE, RATE // 5  # 4 s, 2 s and 0.2 s, in samples
 
 
-def read(magnitudes: bool = False) -> Source:
+def read(magnitudes: bool = False, folds: int = 5) -> Source:
     """Segments of 4 s, one every 2 s, in 20 steps of 0.2 s; each step holds mean and spread of 3 axes.
 
     With `magnitudes` there is a third modality: the lengths of the two vectors, which no turn of the watch changes.
+    With 10 `folds` each of ten seeds tests one person, validates on another and trains on eight; the next ten draw
+    other neighbours, and others whose labels are shown.
     """
+    check("folds", folds, Rule("a whole number from 3 to 10", lambda value: value in range(3, 11)))
     try:
         path = distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy")
     except PackageNotFoundError:
@@ -49,5 +52,6 @@ def read(magnitudes: bool = False) -> Source:
         task="classification",
         classes=tuple(raw["y_labels"]),
         groups=torch.from_numpy(raw["subject"][owner].astype(np.int64)),
+        folds=folds,
         about="7 shoulder exercises, 10 subjects, 50 Hz watch; Burns et al. 2018, from the package seglearn",
     )

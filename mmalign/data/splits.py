@@ -218,17 +218,20 @@ def make_splits(source: Source, condition: Condition) -> Splits:
 def _draw_parts(source: Source, seed: int) -> Tensor:
     """(N,) TRAIN, VALID or TEST. Groups go to one side whole; seeds 0-4 are five folds over the groups.
 
-    Samples without a label can only train: they are left out where their group is on another side.
+    Where a source asks for other folds than five, as many seeds are. Samples without a label can only train: they are
+    left out where their group is on another side.
     """
+    count = source.folds
     groups = source.groups if source.groups is not None else torch.arange(len(source.lengths))
     names = groups[source.labelled].unique()
-    if len(names) < 5:
-        raise InputError(f"{source.name}: five folds need at least 5 labelled samples or groups, found {len(names)}")
-    order = names[torch.randperm(len(names), generator=torch.Generator().manual_seed(seed // 5))]
-    folds = [order[place::5] for place in range(5)]
+    if len(names) < count:
+        told = f"{'five' if count == 5 else count} folds need at least {count} labelled samples or groups"
+        raise InputError(f"{source.name}: {told}, found {len(names)}")
+    order = names[torch.randperm(len(names), generator=torch.Generator().manual_seed(seed // count))]
+    folds = [order[place::count] for place in range(count)]
     parts = torch.full_like(groups, TRAIN)
-    parts[torch.isin(groups, folds[seed % 5])] = TEST
-    parts[torch.isin(groups, folds[(seed + 1) % 5])] = VALID
+    parts[torch.isin(groups, folds[seed % count])] = TEST
+    parts[torch.isin(groups, folds[(seed + 1) % count])] = VALID
     parts[(parts != TRAIN) & ~source.labelled] = LEFT_OUT
     return parts
 
