@@ -211,6 +211,7 @@ DATASETS = {
     "youtube": _speech("youtube", "text", "audio", "video"),
     "mosi": _speech("mosi", "text", "audio", "video"),
     "mosei": _speech("mosei", "text", "audio", "video"),
+    "sims": _speech("sims", "text", "audio", "video"),
     "meld": _speech("meld", "text", "audio", "video"),
 }
 

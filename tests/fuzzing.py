@@ -227,7 +227,7 @@ def records(draw, place):
         except (ValueError, RecursionError):
             lines[at] = "[" * 100_000
     (place / "rows.jsonl").write_bytes(
-        "\n".join(lines).encode(errors="surrogateescape" if draw.random() < 0.5 else "replace")
+        "\n".join(lines).encode(errors="surrogatepass" if draw.random() < 0.5 else "replace")
     )
     if draw.random() < 0.3:
         shutil.copy(place / "rows.jsonl", place / "out" / "more.json")

@@ -22,8 +22,8 @@ INSIDE = {  # the same rule inside the rooms
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
     "baselines": "bounds fills mfm modal_trans smil __init__".split(),
     "data": (
-        "speech missing ragged source pairs windows arrays assemble hdf5 cmu meld imported folders published fetch "
-        "planted bayes smartwatch spelling stored splits __init__"
+        "speech missing ragged source pairs windows arrays assemble hdf5 cmu meld padded imported folders published "
+        "fetch planted bayes smartwatch spelling stored splits __init__"
     ).split(),
     "experiments": "traces runs grids sweep statistics tables reproduce bench __init__".split(),
     "figures": "__init__ plots widgets".split(),

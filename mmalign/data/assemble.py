@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..gate.limits import check_claim
 from .ragged import Ragged, unpad
-from .source import Source, sequences
+from .source import Source
 from .speech import MODALITIES, SPEECH, Speech
 
 PARTS = ("train", "valid", "test")  # in the order of TRAIN, VALID, TEST
@@ -27,6 +28,7 @@ class Part(NamedTuple):
     labels: Tensor  # (N,)
     empty: int = 0  # samples without a step
     silent: int = 0  # values of -inf in audio
+    notes: tuple[str, ...] = ()  # what else was done to them
 
 
 def labels_of(path: Path, name: str, values: np.ndarray) -> Tensor:
@@ -59,37 +61,55 @@ def _expected(speech: Speech) -> str:
     return f"scores from {speech.low:g} to {speech.high:g} of shape {shapes}"
 
 
-def _clean(path: Path, modality: str, steps: np.ndarray, where: Callable[[int], tuple[int, int]]) -> int:
-    """Refuse what is not finite, and say where; but -inf in audio, the logarithm of silence, becomes 0.
+def as_float32(
+    path: Path, modality: str, values: np.ndarray, where: Callable[[int], tuple[int, int]]
+) -> tuple[np.ndarray, int]:
+    """(L, D) float32 of (L, D) numbers that are finite and fit; but -inf in audio, the logarithm of silence, is 0.
 
     Args:
-        steps: (L, D) float32, changed in place.
         where: from a row to its sample and step.
 
     Returns:
-        How many values were -inf.
+        The numbers, and how many were -inf.
     """
-    silent = 0
-    if modality == "audio":
-        lowest = np.isneginf(steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.require(values, np.float32, "CW")
+    odd, silent = ~np.isfinite(steps), 0
+    if modality == "audio" and odd.any():
+        lowest = np.isneginf(values)
         silent = int(lowest.sum())
-        steps[lowest] = 0
-    for place in np.flatnonzero(~np.isfinite(steps).all(1))[:1]:
-        sample, step = where(int(place))
-        raise InputError(f"{path}: {modality} must be finite, found NaN or infinity at sample {sample}, step {step}")
-    return silent
+        steps = np.where(lowest, np.float32(0), steps)
+        odd &= ~lowest
+    for row, column in np.argwhere(odd)[:1]:
+        sample, step = where(int(row))
+        value = values[row, column]
+        found = f"{value:.4g}, which float32 cannot hold," if np.isfinite(value) else "NaN or infinity"
+        raise InputError(f"{path}: {modality} must be finite, found {found} at sample {sample}, step {step}")
+    return steps, silent
+
+
+def check_shape(path: Path, modality: str, values: np.ndarray, count: int) -> None:
+    """Raise `InputError` unless these are numbers (N, T, D) of `count` samples."""
+    if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in values.shape:
+        raise InputError(f"{path}: {modality} must be numbers of shape (N, T, D), found {values.dtype} {values.shape}")
+    if len(values) != count:
+        raise InputError(f"{path}: {modality} holds {len(values)} samples, labels {count}")
+
+
+def to_ragged(steps: np.ndarray, lengths: np.ndarray) -> Ragged:
+    """Sequences that follow one another, from (L, D) numbers and (N,) lengths."""
+    return Ragged.of_lengths(torch.from_numpy(steps), torch.from_numpy(lengths.astype(np.int64)))
 
 
 def from_padded(name: str, features: dict[str, tuple[Path, np.ndarray]], labels: Tensor) -> Part:
     """A part whose modalities (N, T, D), each with the file that it is from, are padded to one number of steps."""
     ready, silent = {}, 0
     for modality, (path, values) in features.items():
-        values = sequences(str(path), modality, values).numpy()
-        count, steps, width = values.shape
-        if count != len(labels):
-            raise InputError(f"{path}: {modality} holds {count} samples, labels {len(labels)}")
-        silent += _clean(path, modality, values.reshape(-1, width), lambda row, steps=steps: divmod(row, steps))
-        ready[modality] = values
+        check_shape(path, modality, values, len(labels))
+        _, steps, width = values.shape
+        flat, some = as_float32(path, modality, values.reshape(-1, width), lambda row, steps=steps: divmod(row, steps))
+        ready[modality] = flat.reshape(values.shape)
+        silent += some
     shapes = {modality: values.shape for modality, values in ready.items()}
     if len({shape[1] for shape in shapes.values()}) > 1:
         raise InputError(f"{path}: modalities must have the same number of steps, found {shapes}")
@@ -112,6 +132,7 @@ def from_words(path: Path, name: str, samples: Sequence[dict[str, object]], labe
     counts = [len(words) for words in pieces["text"]]
     lengths = torch.tensor(counts).clamp(min=1)
     text = [words if len(words) else np.array([len(table)]) for words in pieces["text"]]
+    check_claim(path, "text", sum(words.nbytes for words in text))
     ids = np.concatenate(text).astype(np.int64)
     for row in np.flatnonzero((ids < 0) | (ids > len(table)))[:1]:
         raise InputError(f"{path}: words must be rows of a table of {len(table)}, found {ids[row]}")
@@ -119,10 +140,9 @@ def from_words(path: Path, name: str, samples: Sequence[dict[str, object]], labe
     features = {"text": Ragged.of_lengths(torch.from_numpy(ids.astype(np.int32)), lengths, torch.cat([table, blank]))}
     silent = 0
     for modality in ("video", "audio"):
-        steps = _rows(path, modality, pieces[modality])
-        ragged = Ragged.of_lengths(torch.from_numpy(steps), lengths)
-        silent += _clean(path, modality, steps, ragged.where)
-        features[modality] = ragged
+        steps, some = as_float32(path, modality, _rows(path, modality, pieces[modality]), features["text"].where)
+        features[modality] = Ragged.of_lengths(torch.from_numpy(steps), lengths)
+        silent += some
     return Part(features, labels_of(path, name, _label_rows(path, labels)), counts.count(0), silent)
 
 
@@ -132,31 +152,33 @@ def _word_sample(place: str, sample: dict[str, object], pieces: dict[str, list])
     if isinstance(words, list) and all(isinstance(word, int | np.integer) and 0 <= word < 2**31 for word in words):
         words = np.array(words, dtype=np.int64)
     if not isinstance(words, np.ndarray) or words.ndim != 1 or (words.size and words.dtype.kind not in "iu"):
-        raise InputError(f"{place}: text must be a row of whole numbers, found {_kind(words)}")
+        raise InputError(f"{place}: text must be a row of whole numbers, found {kind_of_value(words)}")
     pieces["text"].append(words)
     for modality in ("video", "audio"):
         values = sample[modality]
         shaped = isinstance(values, np.ndarray) and (values.ndim == 2 or (values.ndim == 1 and len(words) == 0))
         if not shaped or values.dtype.kind not in "fiu":
-            raise InputError(f"{place}: {modality} must be numbers of shape (steps, features), found {_kind(values)}")
+            raise InputError(
+                f"{place}: {modality} must be numbers of shape (steps, features), found {kind_of_value(values)}"
+            )
         if values.shape[0] != len(words):
             raise InputError(f"{place}: {modality} has {values.shape[0]} steps, text {len(words)}")
         pieces[modality].append(values)
 
 
-def _kind(value: object) -> str:
+def kind_of_value(value: object) -> str:
     """What something from a file is, without printing it."""
     return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _rows(path: Path, modality: str, pieces: list[np.ndarray]) -> np.ndarray:
-    """(L, D) float32 the steps of all samples, a row of zeros for one that has none."""
+    """(L, D) the steps of all samples, a row of zeros for one that has none."""
     widths = {values.shape[1] for values in pieces if len(values)}
     if len(widths) != 1 or 0 in widths:
         raise InputError(f"{path}: {modality} must have the same features at every step, found {sorted(widths)}")
+    check_claim(path, modality, sum(values.nbytes for values in pieces))  # one array may stand there many times
     blank = np.zeros((1, *widths), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and is refused as such
-        return np.concatenate([values.astype(np.float32) if len(values) else blank for values in pieces])
+    return np.concatenate([values if len(values) else blank for values in pieces])
 
 
 def _label_rows(path: Path, labels: list) -> np.ndarray:
@@ -164,8 +186,10 @@ def _label_rows(path: Path, labels: list) -> np.ndarray:
     rows = []
     for place, label in enumerate(labels):
         row = np.asarray(label) if isinstance(label, int | float | np.number | np.ndarray) else None
-        if row is None or row.dtype.kind not in "fiu" or (rows and row.shape != rows[0].shape):
-            raise InputError(f"{path}, sample {place}: label must be a number like the others, found {_kind(label)}")
+        if row is None or row.dtype.kind not in "fiu" or row.size > 100 or (rows and row.shape != rows[0].shape):
+            raise InputError(
+                f"{path}, sample {place}: label must be a number like the others, found {kind_of_value(label)}"
+            )
         rows.append(row)
     return np.stack(rows)
 
@@ -193,5 +217,5 @@ def source_of(name: str, parts: Sequence[Part], origin: str) -> Source:
         classes=SPEECH[name].classes,
         parts=torch.cat([torch.full((len(part.labels),), place) for place, part in enumerate(parts)]),
         about=f"{SPEECH[name].about}; {origin}",
-        notes=tuple(f"{count} {what}" for what, count in counted.items() if count),
+        notes=(*parts[0].notes, *(f"{count} {what}" for what, count in counted.items() if count)),
     )

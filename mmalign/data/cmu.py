@@ -1,9 +1,7 @@
-"""CMU-MOSI and CMU-MOSEI from the pickles that people hand one another.
+"""CMU-MOSI and CMU-MOSEI word by word, from the pickles that the public code of MM-Align and BBFN reads.
 
-Two forms. Word by word, as the public code of MM-Align and BBFN reads them: `train.pkl`, `dev.pkl`, `test.pkl`,
-each a list of samples ((word ids, visual, acoustic, words), label, segment), and `embedding_and_mapping.pt`, what
-the ids stand for. Padded to 50 steps in front, as MulT and MultiBench read them: one file, part -> modality
--> (N, 50, D).
+`train.pkl`, `dev.pkl`, `test.pkl`, each a list of samples ((word ids, visual, acoustic, words), label, segment), and
+`embedding_and_mapping.pt`, what the ids stand for.
 """
 
 from pathlib import Path
@@ -16,12 +14,11 @@ from ..errors import InputError
 from ..gate.limits import check_claim
 from ..gate.torches import load_torch
 from ..gate.unpickle import load_pickle
-from .assemble import PARTS, Part, from_padded, from_words, labels_of, source_of
+from .assemble import Part, from_words, source_of
 from .source import Source
 
 WORD_FILES = ("train.pkl", "dev.pkl", "test.pkl")  # in the order of PARTS
 EMBEDDING = "embedding_and_mapping.pt"
-PADDED = {"text": "text", "video": "vision", "audio": "audio"}  # our name -> theirs
 
 
 def samples_of(path: Path) -> list:
@@ -69,20 +66,3 @@ def _word_part(name: str, path: Path, table: Tensor) -> Part:
 
 def _row(value: object, length: int) -> bool:
     return isinstance(value, tuple | list) and len(value) == length
-
-
-def read_padded(name: str, path: Path) -> Source:
-    """The padded form, from its file."""
-    content = load_pickle(path)
-    parts = [_padded_part(name, path, content, part) for part in PARTS]
-    return source_of(name, parts, "as the code of MulT and MultiBench reads it")
-
-
-def _padded_part(name: str, path: Path, content: object, part: str) -> Part:
-    values = content.get(part) if isinstance(content, dict) else None
-    known = (*PADDED.values(), "labels")
-    for key in known:
-        if not isinstance(values, dict) or not isinstance(values.get(key), np.ndarray):
-            raise InputError(f"{path} must hold arrays {', '.join(known)} under {part!r}, found no {key!r}")
-    features = {ours: (path, values[theirs]) for ours, theirs in PADDED.items()}
-    return from_padded(name, features, labels_of(path, name, values["labels"]))

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError, check, one_of, whole
-from . import cmu, hdf5, imported, meld
+from . import cmu, hdf5, imported, meld, padded
 from .source import Source
 from .speech import MODALITIES, SPEECH
 
+PICKLED = ("mosi", "mosei", "sims")  # in one file of padded arrays
 LONGEST = 50  # steps, as MulT and MultiBench keep; a few sentences of CMU-MOSEI are several times longer
 
 
@@ -73,8 +74,8 @@ def _read_foreign(name: str, path: Path) -> tuple[str, list[Path], Source]:
         return "pickles of MM-Align", [*words, path / meld.EMBEDDING], meld.read(name, path)
     if name in ("mosi", "mosei") and (path / cmu.EMBEDDING).is_file():
         return "pickles of MM-Align and BBFN", [*words, path / cmu.EMBEDDING], cmu.read_words(name, path)
-    if name in ("mosi", "mosei") and path.is_file():
-        return "pickle of MulT and MultiBench", [path], cmu.read_padded(name, path)
+    if name in PICKLED and path.is_file():
+        return "pickle of MulT, MultiBench or MMSA", [path], padded.read(name, path)
     if name in hdf5.PUBLISHED and path.is_dir() and any(path.glob("*.h5")):
         modalities = hdf5.there(name, path) or MODALITIES
         source = hdf5.read(name, path, modalities)
@@ -91,7 +92,9 @@ def _known_forms(name: str) -> str:
     words = f"a folder with {', '.join(cmu.WORD_FILES)} and "
     forms = [words + meld.EMBEDDING] if name == "meld" else []
     if name in ("mosi", "mosei"):
-        forms += [words + cmu.EMBEDDING, "one pickle of MulT or MultiBench"]
+        forms += [words + cmu.EMBEDDING]
+    if name in PICKLED:
+        forms += ["one pickle of MulT, MultiBench or MMSA"]
     if name in hdf5.PUBLISHED:
         forms += ["a folder with the published HDF5 files"]
     return ", or ".join(forms)

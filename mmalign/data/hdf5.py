@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..gate.hdf5 import Reader
-from .assemble import PARTS, Part, from_padded, labels_of, source_of
-from .source import Source, sequences
+from .assemble import PARTS, Part, check_shape, from_padded, labels_of, source_of
+from .source import Source
 from .speech import MODALITIES
 
 FILES = {"text": "text_{}_emb.h5", "video": "video_{}.h5", "audio": "audio_{}.h5"}
@@ -60,7 +60,8 @@ def _part(reader: Reader, name: str, folder: Path, part: str, modalities: tuple[
 
 def _mosi_part(reader: Reader, folder: Path, part: str, modalities: tuple[str, ...]) -> Part:
     path = folder / f"X_{part}.h5"
-    every = sequences(str(path), "data", _only_array(reader, path, "data")).numpy()  # (N, T, 325)
+    every = _only_array(reader, path, "data")  # (N, T, 325)
+    check_shape(path, "data", every, len(every))
     if every.shape[2] != 325 or np.abs(every[:, :, COLUMNS["text"]]).max() > LARGEST_WORD:
         raise InputError(
             f"{path} must hold word vectors in columns 0-299, audio in 300-304, video in 305-324; found "

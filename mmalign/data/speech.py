@@ -35,6 +35,7 @@ SPEECH = {
     "youtube": Speech(about="opinions on YouTube, 3 classes of sentiment", columns=(3,), classes=("0", "1", "2")),
     "mosi": Speech(about="CMU-MOSI: sentences of movie reviews, one sentiment score each", **SENTIMENT),
     "mosei": Speech(about="CMU-MOSEI: sentences on many topics, one sentiment score each", **SENTIMENT),
+    "sims": Speech(about="CH-SIMS: Chinese films and series, one sentiment score each", columns=(0, 1), low=-1, high=1),
     "meld": Speech(
         about="MELD: utterances of a television series, 7 emotions", columns=(0, 1), classes=tuple("0123456")
     ),
