@@ -62,6 +62,15 @@ class SystemEntry:
 SYSTEMS = {
     "single": SystemEntry("mmalign.baselines.bounds:Single", "lower bound: the visible modality alone"),
     "double": SystemEntry("mmalign.baselines.bounds:Double", "upper bound: both modalities, always"),
+    "constant": SystemEntry(
+        "mmalign.baselines.constant:Constant", "the median label, or the commonest class", train={"epochs": 1}
+    ),
+    "trees": SystemEntry(
+        "mmalign.baselines.trees:Trees", "extra trees on the visible modality, no network", train={"epochs": 1}
+    ),
+    "trees-both": SystemEntry(
+        "mmalign.baselines.trees:TreesBoth", "extra trees on both modalities, always", train={"epochs": 1}
+    ),
     "zero-fill": SystemEntry("mmalign.baselines.fills:ZeroFill", "zeros stand in for the victim"),
     "copy": SystemEntry("mmalign.baselines.fills:Copy", "the visible sequence stands in for the victim"),
     "mfm": SystemEntry(

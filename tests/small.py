@@ -5,12 +5,14 @@ from dataclasses import asdict, replace
 import torch
 
 import mmalign
+from mmalign.baselines.constant import InOneGo
 from mmalign.data import Split
 from mmalign.method.denoising import Imputing
 from mmalign.registry import SYSTEMS
 
 NAMES = tuple(SYSTEMS)
 IMPUTING = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Imputing))
+IN_ONE_GO = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, InOneGo))  # without steps
 BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_every_victim)
 TINY = {"width": 8, "fitter_width": 4, "warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
 

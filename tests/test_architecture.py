@@ -20,7 +20,7 @@ INSIDE = {  # the same rule inside the rooms
     "transport": "compiled sinkhorn_windowed __init__".split(),
     "method": "__init__ gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
-    "baselines": "bounds fills mfm modal_trans smil __init__".split(),
+    "baselines": "bounds constant trees fills mfm modal_trans smil __init__".split(),
     "data": (
         "speech missing ragged source pairs windows arrays assemble hdf5 cmu meld padded imported folders published "
         "fetch planted bayes smartwatch spelling stored splits __init__"

@@ -48,9 +48,8 @@ def test_it_keeps_the_protocol(name, task):
     assert owned == Counter(id(one) for one in model.parameters())  # each parameter has exactly one optimiser
     for epoch in range(LATE):
         stages = model.stages(epoch, LATE)
-        assert stages and all(
-            stage.split in ("complete", "imputed", "paired", "all") and stage.steps for stage in stages
-        )
+        assert stages or name in small.IN_ONE_GO
+        assert all(stage.split in ("complete", "imputed", "paired", "all") and stage.steps for stage in stages)
         assert all({*step.moves} <= {*groups} and step.moves for stage in stages for step in stage.steps)
     answers = model.predict(data.test.batch)
     assert answers.shape == ((12,) if task == "regression" else (12, 3)) and answers.isfinite().all()
@@ -156,7 +155,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name):
         model, _ = small.train(name, data, seed=seed)
         found.append((model.state_dict(), mmalign.evaluate(model, data.test)))
     assert small.same_weights(found[0][0], found[1][0]) and found[0][1] == found[1][1]
-    assert not small.same_weights(found[0][0], found[2][0])
+    assert name == "constant" or not small.same_weights(found[0][0], found[2][0])
 
 
 # ---- ALL4: leak detector -----------------------------------------------------------------------------

@@ -19,7 +19,13 @@ from .runs import RECORD, name_of
 from .statistics import paired
 
 KEYS = ("dataset", "pair", "survival", "setting", "labelled")  # what a mean over seeds never mixes
-BOUNDS = ("single", "double")  # depend on neither survival nor setting: one run of a seed stands for all of them
+BOUNDS = (
+    "constant",
+    "trees",
+    "trees-both",
+    "single",
+    "double",
+)  # depend on neither survival nor setting: one run of a seed stands for all of them
 NESTED = ("metrics", "config", "versions")
 BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
 BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1"), "higher")
