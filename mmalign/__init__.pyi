@@ -1,6 +1,6 @@
 from . import baselines, data, experiments, losses, masks, method, neighbours, registry, transport
 from .baselines import MFM, SMIL, Copy, Double, ModalTrans, Single, ZeroFill
-from .config import BoundConfig, Condition, FillConfig, MMAlignConfig, TrainConfig
+from .config import BoundConfig, Condition, EncoderConfig, FillConfig, MMAlignConfig, TrainConfig
 from .data.pairs import Pairs
 from .data.windows import windows
 from .diagnosis import Diagnosis, diagnose
@@ -14,8 +14,8 @@ from .system import Stage, Step, System
 from .training import History, evaluate, fit
 
 __all__ = [
-    "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "FillConfig", "History", "InputError",
-    "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "MissingModalityClassifier",
+    "MFM", "SMIL", "BoundConfig", "Condition", "Copy", "Diagnosis", "Double", "EncoderConfig", "FillConfig", "History",
+    "InputError", "MMAlign", "MMAlignConfig", "MMAlignPlus", "MMAlignPlusConfig", "MissingModalityClassifier",
     "MissingModalityRegressor", "ModalTrans", "Pairs", "Single", "Stage", "Step", "System", "TrainConfig", "ZeroFill",
     "baselines", "data", "diagnose", "evaluate", "experiments", "fit", "from_arrays", "load", "losses", "masks",
     "method", "neighbours", "predict", "registry", "transport", "windows",

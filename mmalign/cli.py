@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train and test one system on one data set")
     run.add_argument("--system", required=True, metavar="NAME", help="single, double, mm-align, ...")
     run.add_argument("--dataset", required=True, metavar="NAME", help="smartwatch, planted, ...: mmalign data list")
-    for name, default, rule, about in described(Condition):
+    for name, default, rule, about, _ in described(Condition):
         kind, shown = _WORDS.get(type(default), (_pair, "VISIBLE:VICTIM"))
         shown = "|".join(rule.known) if rule and rule.known else shown
         run.add_argument(f"--{name}", metavar=shown, type=kind, default=argparse.SUPPRESS, help=about)

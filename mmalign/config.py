@@ -5,14 +5,14 @@ options that follow the paper's released code instead are marked `code:` and gat
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, SEED, InputError, check_fields, one_of, whole
-from .settings import Settings, Share, settings
+from .errors import ABOVE_0, SEED, InputError, check
+from .settings import Chance, Count, CountOr0, Positive, Settings, Share, Weight, each, settings
 
 __all__ = [
-    "OFFICIAL_MODEL", "OFFICIAL_TRAIN", "BackboneConfig", "BoundConfig", "Condition", "FillConfig", "MMAlignConfig",
-    "TrainConfig", "settings",
+    "OFFICIAL_MODEL", "OFFICIAL_TRAIN", "AlignmentConfig", "BackboneConfig", "BoundConfig", "Condition",
+    "DynamicsConfig", "EncoderConfig", "FillConfig", "MMAlignConfig", "TrainConfig", "settings",
 ]  # fmt: skip
 Pair = Annotated[tuple[str, ...], "the visible modality, the victim; others may follow"]
 
@@ -44,133 +44,151 @@ class Condition(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneConfig:
-    """The network that every system shares: encoders, fusion, head (chapter "The backbone")."""
+class EncoderConfig(Settings):
+    """One encoder per modality, from features to hidden states (chapter "The backbone")."""
 
-    width: int = 32  # D, features of a hidden state
-    heads: int = 4  # attention heads
-    encoder_layers: int = 1  # self-attention blocks per modality
-    fusion_layers: int = 1  # cross-modal blocks per direction
-    kernel: int = 1  # steps of the first convolution; 1 is a linear projection, as in the paper's code
-    dropout: float = 0.1  # in fusion and head
-    encoder_dropout: float = 0.0  # none, so that transport sees what the backbone sees; code: 0.1
-    clip_features: float = 5.0  # standardised features are cut here, in standard deviations
-    positional: str = "sinusoidal"  # code: "none", the backbone reads bags of steps
-    backbone: str = "mult"  # code: "official", post-norm PyTorch layers
-    cls: str = "learned"  # code: "zeros", heads are constant
-    head: str = "two-layer"  # code: "official", three layers for regression
+    width: Annotated[Count, "D, features of a hidden state"] = 32
+    heads: Annotated[Count, "attention heads"] = 4
+    encoder_layers: Annotated[Count, "self-attention blocks per modality"] = 1
+    kernel: Annotated[Count, "steps of the first convolution; 1 is a linear projection, as in the paper's code"] = 1
+    encoder_dropout: Annotated[Chance, "none, so that transport sees what the backbone sees; code: 0.1"] = 0.0
+    clip_features: Annotated[Positive, "standardised features are cut here, in standard deviations"] = 5.0
+    positional: Annotated[Literal["sinusoidal", "none"], 'code: "none", the backbone reads bags of steps'] = (
+        "sinusoidal"
+    )
+    cls: Annotated[Literal["learned", "zeros"], 'code: "zeros", heads are constant'] = "learned"
 
     def __post_init__(self) -> None:
-        counts = dict.fromkeys(("width", "heads", "encoder_layers", "fusion_layers", "kernel"), whole(1))
-        check_fields(self, **counts, dropout=BELOW_1, encoder_dropout=BELOW_1, clip_features=ABOVE_0)
+        super().__post_init__()
         if self.width % self.heads:
             raise InputError(f"width must be a multiple of heads = {self.heads}, found {self.width}")
         if self.kernel % 2 == 0:
             raise InputError(f"kernel must be odd, so that a step stays in the middle, found {self.kernel}")
         if self.width % 2:
             raise InputError(f"width must be even for sine and cosine positions, found {self.width}")
-        one_of("positional", self.positional, ("sinusoidal", "none"))
-        one_of("backbone", self.backbone, ("mult", "official"))
-        one_of("cls", self.cls, ("learned", "zeros"))
-        one_of("head", self.head, ("two-layer", "official"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig(EncoderConfig):
+    """The network that the paper's systems share: encoders, fusion, head (chapter "The backbone")."""
+
+    fusion_layers: Annotated[Count, "cross-modal blocks per direction"] = 1
+    dropout: Annotated[Chance, "in fusion and head"] = 0.1
+    backbone: Annotated[Literal["mult", "official"], 'code: "official", post-norm PyTorch layers'] = "mult"
+    head: Annotated[Literal["two-layer", "official"], 'code: "official", three layers for regression'] = "two-layer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundConfig(BackboneConfig):
     """The two bounds: one modality alone, or both always."""
 
-    fusion: str = "self"  # single: "self" fuses the visible sequence with itself, "none" reads its head
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of("fusion", self.fusion, ("self", "none"))
+    fusion: Annotated[
+        Literal["self", "none"], 'single: "self" fuses the visible sequence with itself, "none" reads its head'
+    ] = "self"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FillConfig(BackboneConfig):
     """What every system that stands something in for the victim shares."""
 
-    warmup: int = 2  # epochs on complete samples before the missing ones join
-    lambda_con: float = 0.1  # weight of the contrastive loss; code: 0
-    tau_start: float = 1.0  # temperature of the contrastive score, first epoch
-    tau_end: float = 0.1  # the same, last epoch
-    contrastive: str = "normalised"  # code: "official", a sum of raw products in one direction
+    only_with: ClassVar = {
+        "contrastive": {"lambda_con": True},
+        **each("tau_start", "tau_end", lambda_con=True, contrastive="normalised"),
+    }
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fields(self, warmup=whole(0), lambda_con=AT_LEAST_0, tau_start=ABOVE_0, tau_end=ABOVE_0)
-        one_of("contrastive", self.contrastive, ("normalised", "official"))
+    warmup: Annotated[CountOr0, "epochs on complete samples before the missing ones join; code: 3"] = 2
+    lambda_con: Annotated[Weight, "weight of the contrastive loss; code: 0"] = 0.1
+    tau_start: Annotated[Positive, "temperature of the contrastive score, first epoch"] = 1.0
+    tau_end: Annotated[Positive, "the same, last epoch"] = 0.1
+    contrastive: Annotated[
+        Literal["normalised", "official"], 'code: "official", a sum of raw products in one direction'
+    ] = "normalised"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMAlignConfig(FillConfig):
-    """MM-Align: the transport target, the fitter, the imputation, the training loop."""
+class DynamicsConfig(EncoderConfig):
+    """The alignment dynamics learner: the transport target, the fitter, the imputation."""
 
-    window: int = 2  # W, half-width of the band, in steps
-    mu: float = 0.2  # entropy strength, in units of the cosine cost (0 to 2); code: 5
-    tol: float = 1e-3  # largest relative marginal error of a finished plan
-    max_sweeps: int = 400  # Sinkhorn sweeps at most
-    solver: str = "sinkhorn"  # code: "official", which is not Sinkhorn
-    barrier: float | None = None  # added to the cost outside the window, None for infinity; code: 100
-    ot_positions: str = "steps"  # code: "official", head included and last step dropped
-    target_dropout: bool = False  # code: True, targets computed with dropout on
+    only_with: ClassVar = {
+        "barrier": {"solver": "official"},
+        **each("tol", "max_sweeps", solver="sinkhorn"),
+    }
 
-    fitter_width: int = 32  # features of one direction of the fitter's GRU
-    fitter_head: str = "softmax"  # "linear" is the paper's letter; code: "softmax_unmasked"
-    fit_reduction: str = "window"  # code: "full", the mean over all T*T cells
-    fitting_loss: bool = True  # False: the fitter keeps its random start (ablation 2)
-    merged_loop: bool = True  # False: two separate loops over the complete samples (ablation 3)
+    window: Annotated[CountOr0, "W, half-width of the band, in steps"] = 2
+    mu: Annotated[Positive, "entropy strength, in units of the cosine cost (0 to 2); code: 5"] = 0.2
+    tol: Annotated[Weight, "largest relative marginal error of a finished plan"] = 1e-3
+    max_sweeps: Annotated[Count, "Sinkhorn sweeps at most"] = 400
+    solver: Annotated[Literal["sinkhorn", "official"], 'code: "official", which is not Sinkhorn'] = "sinkhorn"
+    barrier: Annotated[Positive | None, "added to the cost outside the window, None for infinity; code: 100"] = None
 
-    impute_orientation: str = "transposed"  # code: "official", mirrored in time
-    impute_head: str = "cls"  # code: "mixture"
-    impute_norm: str = "none"  # "column": each imputed step is an average of visible steps
-    decode_stopgrad: bool = False  # True: no gradient into the alignment weights while decoding
+    fitter_width: Annotated[Count, "features of one direction of the fitter's GRU"] = 32
+    fitter_head: Annotated[
+        Literal["softmax", "linear", "softmax_unmasked"], '"linear" is the paper\'s letter; code: "softmax_unmasked"'
+    ] = "softmax"
+    fit_reduction: Annotated[Literal["window", "full"], 'code: "full", the mean over all T*T cells'] = "window"
+
+    impute_orientation: Annotated[Literal["transposed", "official"], 'code: "official", mirrored in time'] = (
+        "transposed"
+    )
+    impute_norm: Annotated[Literal["none", "column"], '"column": each imputed step is an average of visible steps'] = (
+        "none"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, window=whole(0), mu=ABOVE_0, tol=AT_LEAST_0, max_sweeps=whole(1))
-        check_fields(self, fitter_width=whole(1))
-        switches = ("target_dropout", "fitting_loss", "merged_loop", "decode_stopgrad")
-        check_fields(self, **dict.fromkeys(switches, FLAG))
-        one_of("solver", self.solver, ("sinkhorn", "official"))
-        one_of("ot_positions", self.ot_positions, ("steps", "official"))
-        one_of("fitter_head", self.fitter_head, ("softmax", "linear", "softmax_unmasked"))
-        one_of("fit_reduction", self.fit_reduction, ("window", "full"))
-        one_of("impute_orientation", self.impute_orientation, ("transposed", "official"))
-        one_of("impute_head", self.impute_head, ("cls", "mixture"))
-        one_of("impute_norm", self.impute_norm, ("none", "column"))
         if self.solver == "official":
-            check_fields(self, barrier=ABOVE_0)
-        elif self.barrier is not None:
-            raise InputError(f"a barrier goes with solver=official; sinkhorn's is infinite, found {self.barrier}")
-        if self.impute_head == "mixture" and self.ot_positions == "steps":
-            raise InputError("impute_head=mixture goes with ot_positions=official; else no mixture reaches the head")
+            check("barrier", self.barrier, ABOVE_0)
         if self.solver == "official" and self.window == 0:
             raise InputError("solver=official has no window of 0: the released code drops its barrier there")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class AlignmentConfig(FillConfig, DynamicsConfig):
+    """A system around a backbone and an alignment dynamics learner."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MMAlignConfig(AlignmentConfig):
+    """MM-Align: the alignment dynamics learner inside the paper's training loop."""
+
+    only_with: ClassVar = {
+        **each("mu", "solver", "fit_reduction", "merged_loop", fitting_loss=True),
+        **each("tol", "max_sweeps", solver="sinkhorn", fitting_loss=True),
+        "target_dropout": {"encoder_dropout": True, "fitting_loss": True},
+        "impute_head": {"ot_positions": "official"},  # else no mixture reaches the head
+    }
+
+    ot_positions: Annotated[Literal["steps", "official"], 'code: "official", head in and last step dropped'] = "steps"
+    target_dropout: Annotated[bool, "code: True, targets computed with dropout on"] = False
+    fitting_loss: Annotated[bool, "False: the fitter keeps its random start (ablation 2)"] = True
+    merged_loop: Annotated[bool, "False: two separate loops over the complete samples (ablation 3)"] = True
+    impute_head: Annotated[Literal["cls", "mixture"], 'code: "mixture"'] = "cls"
+    decode_stopgrad: Annotated[bool, "True: no gradient into the alignment weights while decoding"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Settings):
     """How any system is trained."""
 
-    epochs: int = 40
-    batch_size: int = 32
-    optimiser: str = "adam"  # or "sgd", one for every parameter group
-    lr: float = 1e-3
-    momentum: float = 0.9  # of sgd
-    weight_decay: float = 0.0
-    clip: float = 1.0  # largest gradient norm of the group being stepped
-    patience: int = 10  # epochs without a better one on validation before stopping; code: 7
-    seed: int = 0  # initial weights, order of samples, dropout
-    clip_scope: str = "group"  # code: "all", stale gradients of the other optimiser count too
-    select: str = "validation"  # code: "official", the test set has a say (shown only to measure the harm)
+    only_with: ClassVar = {"momentum": {"optimiser": "sgd"}}
 
-    def __post_init__(self) -> None:
-        check_fields(self, epochs=whole(1), batch_size=whole(1), patience=whole(1), seed=SEED)
-        check_fields(self, lr=ABOVE_0, momentum=BELOW_1, weight_decay=AT_LEAST_0, clip=ABOVE_0)
-        one_of("optimiser", self.optimiser, ("adam", "sgd"))
-        one_of("clip_scope", self.clip_scope, ("group", "all"))
-        one_of("select", self.select, ("validation", "official"))
+    epochs: Annotated[Count, "at most; code: 41"] = 40
+    batch_size: Annotated[Count, "samples of a step"] = 32
+    optimiser: Annotated[Literal["adam", "sgd"], "one for every parameter group"] = "adam"
+    lr: Annotated[Positive, "learning rate"] = 1e-3
+    momentum: Annotated[Chance, "of sgd"] = 0.9
+    weight_decay: Annotated[Weight, "of the optimiser"] = 0.0
+    clip: Annotated[Positive, "largest gradient norm of the group being stepped"] = 1.0
+    patience: Annotated[Count, "epochs without a better one on validation before stopping; code: 7"] = 10
+    seed: Annotated[int, SEED, "initial weights, order of samples, dropout"] = 0
+    clip_scope: Annotated[Literal["group", "all"], 'code: "all", stale gradients of the other optimiser count too'] = (
+        "group"
+    )
+    select: Annotated[
+        Literal["validation", "official"],
+        'the epoch whose weights stay; code: "official", by the loss alone (and the test set has a say in what is '
+        "reported, which is a callback of its own here: `official.TestSetHasASay`)",
+    ] = "validation"
 
 
 # Every departure of the released code at once (chapter "Paper and code").

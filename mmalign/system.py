@@ -1,22 +1,42 @@
-"""What a trainable thing promises, so that one loop trains them all and one test visits them all."""
+"""What a trainable thing promises, so that one loop trains them all and one test visits them all.
+
+The smallest system there is: it answers with the labels' mean, in the only way that training knows.
+
+>>> import mmalign
+>>> class Mean(mmalign.System[mmalign.EncoderConfig]):
+...     config_type = mmalign.EncoderConfig
+...     def __init__(self, spec, config):
+...         super().__init__(spec, config)
+...         self.answer = nn.Parameter(torch.zeros(spec.outputs))
+...     def stages(self, epoch, epochs):
+...         return [mmalign.Stage("all", (mmalign.Step("task", self.loss),))]
+...     def loss(self, batch):
+...         return {"task": mmalign.losses.task(self.predict(batch), batch.labels)}
+...     def predict(self, batch):
+...         return self.answer.expand(len(batch), -1)[:, 0]
+>>> data = mmalign.load("planted", samples=100)
+>>> history = mmalign.fit(Mean.from_data(data), data, progress=False)
+
+`book/contribute.md` walks through one that has something to learn from.
+"""
 
 import json
-from abc import abstractmethod
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from .batch import Batch, DataSpec, Samples
-from .config import BackboneConfig
 from .errors import InputError, Rule, check, line_of, one_of, whole
 from .files import write_whole
 from .gate.tensors import read_tensors
+from .settings import Settings
 
 
 class Step(NamedTuple):
@@ -35,27 +55,53 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def seeded(seed: int):
+def seeded(seed: int) -> Iterator[None]:
     """Random numbers of torch from `seed` inside, undisturbed outside."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
-class System(nn.Module):
-    """A model with its own way of training. `mmalign.fit` and `mmalign.evaluate` take any of them."""
+class Part(Protocol):
+    """What a system is shown of one side of the data; `data.Split` is one."""
 
-    config_type: ClassVar[type[BackboneConfig]]
+    @property
+    def samples(self) -> Samples: ...
+    @property
+    def complete(self) -> "Part": ...
+    def batches(self, size: int, shuffle: torch.Generator | None = None) -> Iterator[Batch]: ...
+    def __len__(self) -> int: ...
+
+
+class Data(Protocol):
+    """What a system is built for; `data.Splits` is one."""
+
+    @property
+    def train(self) -> Part: ...
+    @property
+    def spec(self) -> DataSpec: ...
+
+
+Config = TypeVar("Config", bound=Settings)
+
+
+class System(nn.Module, ABC, Generic[Config]):
+    """A model with its own way of training. `mmalign.fit` and `mmalign.evaluate` take any of them.
+
+    A subclass must name its `config_type` and say `stages` and `predict`; the rest it may.
+    """
+
+    config_type: type[Config]
     warmup: int = 0  # epochs that only prepare; none of them can be chosen as the best
     needs_every_victim: ClassVar[bool] = False  # True: works only where no victim is absent
     needs_visible: ClassVar[bool] = True  # False: works where any modality may be absent
     most_modalities: ClassVar[int] = 2
 
-    def __init__(self, spec: DataSpec, config: BackboneConfig) -> None:
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__()
         self.spec, self.config = spec, config
 
-    # ---- what each system says ----------------------------------------------------------------------
+    # ---- what each system must say ------------------------------------------------------------------
 
     @abstractmethod
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
@@ -65,16 +111,23 @@ class System(nn.Module):
     def predict(self, batch: Batch) -> Tensor:
         """(B,) scores in the units of the labels, or (B, K) logits."""
 
+    # ---- what it may say ----------------------------------------------------------------------------
+
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each optimiser."""
+        """The parameters of each optimiser. By default one has them all."""
         return {"backbone": [*self.parameters()]}
 
-    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+    def learn_scales(self, samples: Samples) -> None:
+        """Take the scales of features and labels from the training samples. By default nothing."""
+
+    def prepare(self, epoch: int, train: Part) -> None:
         """What must look at the training samples before an epoch: clusters, say. By default nothing."""
 
-    def learn_scales(self, samples: Samples) -> None:
-        """Take the scales of features and labels from the training samples."""
-        self.backbone.learn_scales(samples)
+    def after_step(self, step: Step, batch: Batch) -> None:
+        """What changes besides the weights, once `step` has seen `batch`: a moving average, say. By default nothing.
+
+        It is the place for it: a loss may be asked as often as one likes, and changes nothing.
+        """
 
     # ---- what all of them can do --------------------------------------------------------------------
 
@@ -89,7 +142,7 @@ class System(nn.Module):
             raise InputError(f"{cls.__name__} needs the visible modality of every sample: setting R drops it")
 
     @classmethod
-    def from_data(cls, data: "Splits", config: BackboneConfig | None = None, *, seed: int = 0) -> Self:  # noqa: F821
+    def from_data(cls, data: Data, config: Config | None = None, *, seed: int = 0) -> Self:
         """A new model for `data`: its widths, its task, the scales of its training samples.
 
         Raises:

@@ -3,9 +3,10 @@
 import math
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,11 @@ from tqdm import tqdm
 
 from . import checkpoint as checkpoints
 from . import losses, metrics
+from .batch import Batch
 from .config import TrainConfig
 from .data import Split, Splits
 from .errors import Diverged, InputError
+from .method import official
 from .system import Step, System, seeded
 
 
@@ -23,10 +26,9 @@ from .system import Step, System, seeded
 class History:
     """What happened, epoch by epoch."""
 
-    rows: list[dict[str, float]] = field(default_factory=list)  # one an epoch: losses, validation, seconds
+    rows: list[dict[str, Any]] = field(default_factory=list)  # one an epoch: losses, validation, seconds
     best_epoch: int = -1  # from 0
     steps: int = 0  # optimiser steps taken
-    official: dict[str, float] | None = None  # with select=official: what the released code would report
 
     @property
     def train_seconds(self) -> float:
@@ -42,12 +44,19 @@ class History:
         return [row.get(name, float("nan")) for row in self.rows]
 
 
+Callback = Callable[[System[Any], History], None]
+"""Called after each epoch, before its state is written: the epoch's row is `history.rows[-1]`, and it is the best so
+far where `history.best_epoch` is its number. What a callback adds to the row (numbers, or a mapping of them) is kept,
+and comes back on resuming."""
+
+
 def fit(
-    system: System,
+    system: System[Any],
     data: Splits,
     config: TrainConfig | None = None,
     progress: bool | None = None,
     checkpoint: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train `system`, then leave it with the weights that did best on validation.
 
@@ -60,10 +69,18 @@ def fit(
         progress: show a bar; by default where someone watches.
         checkpoint: a file for the state after each epoch. Where it is there already, training goes on from it
             and ends with the same bits as if it had never stopped. It stays when training is over.
+        callbacks: called in turn after each epoch with `system` and the history; see `Callback`.
 
     Raises:
         ValueError: the epochs do not outlast the system's warm-up, the data lack what it needs, or the
             checkpoint is of something else.
+
+    >>> import mmalign
+    >>> data = mmalign.load("planted", samples=50)
+    >>> told = lambda system, history: print(len(history.rows), history.rows[-1]["epoch"] == history.best_epoch)
+    >>> _ = fit(mmalign.Single.from_data(data), data, mmalign.TrainConfig(epochs=2), callbacks=[told])
+    1 True
+    2 True
     """
     config = config or TrainConfig()
     if config.epochs <= system.warmup:
@@ -75,10 +92,15 @@ def fit(
     optimisers = {name: optimiser_of(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
     about = checkpoints.about(system, config, data) if checkpoint else []
-    history, best, best_weights, since = History(), (float("inf"),), {}, 0
+    history, best_weights = History(), dict[str, Tensor]()
+    best: tuple[float, ...] = (float("inf"),)
+    since = 0
     hidden = sys.stderr is None or not sys.stderr.isatty() if progress is None else not progress
-    seal = data.test.sealed("it is read once, after training") if config.select == "validation" else nullcontext()
-    with seal, seeded(config.seed), tqdm(total=config.epochs, disable=hidden, unit="epoch") as bar:
+    with (
+        data.test.sealed("it is read once, after training"),
+        seeded(config.seed),
+        tqdm(total=config.epochs, disable=hidden, unit="epoch") as bar,
+    ):
         if checkpoint and Path(checkpoint).exists():
             best_weights, told = checkpoints.read(checkpoint, about, system, optimisers, order)
             history, best, since = History(**told["history"]), tuple(told["best"]), told["since"]
@@ -96,7 +118,8 @@ def fit(
                 if math.isfinite(row["valid_loss"]) and standing < best:
                     best, since, history.best_epoch = standing, 0, epoch
                     best_weights = {name: value.clone() for name, value in system.state_dict().items()}
-                    _official_selection(history, system, data, config)
+            for callback in callbacks:
+                callback(system, history)
             bar.update()
             if checkpoint:
                 told = {"history": asdict(history), "best": best, "since": since}
@@ -110,7 +133,7 @@ def fit(
 
 
 def _train_epoch(
-    system: System,
+    system: System[Any],
     data: Splits,
     config: TrainConfig,
     epoch: int,
@@ -123,7 +146,9 @@ def _train_epoch(
     device = next(system.parameters()).device
     system.train()
     system.prepare(epoch, data.train)
-    sums, counts, started = {}, {}, time.perf_counter()
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    started = time.perf_counter()
     for stage in system.stages(epoch, config.epochs):
         for batch in data.train.part(stage.split).batches(config.batch_size, order):
             batch = batch.to(device)
@@ -147,11 +172,11 @@ def optimiser_of(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.
 
 
 def take_step(
-    system: System,
+    system: System[Any],
     step: Step,
     groups: dict[str, list[nn.Parameter]],
     optimisers: dict[str, torch.optim.Optimizer],
-    batch: object,
+    batch: Batch,
     config: TrainConfig,
 ) -> dict[str, Tensor]:
     """One optimiser step on one batch; returns the parts of its loss. Without any, nothing moves."""
@@ -159,51 +184,45 @@ def take_step(
         parts = step.loss(batch)
     except InputError as error:  # transport refuses what is not finite
         raise Diverged(f"step {step.name!r}: {error}: training diverged with lr {config.lr}; lower it") from None
-    if not parts:
-        return parts
-    loss = sum(parts.values())
-    if not loss.isfinite():
-        raise Diverged(
-            f"the loss of step {step.name!r} is {loss.item()}: training diverged with lr {config.lr}; lower it"
-        )
-    if config.clip_scope == "group":
-        system.zero_grad()
-        # Everything else is frozen, though gradient may pass through it.
-        loss.backward(inputs=[parameter for name in step.moves for parameter in groups[name]])
+    if parts:
+        loss = sum(parts.values())
+        if not loss.isfinite():
+            raise Diverged(
+                f"the loss of step {step.name!r} is {loss.item()}: training diverged with lr {config.lr}; lower it"
+            )
+        CLIPPED[config.clip_scope](system, loss, groups, step.moves, config.clip)
         for name in step.moves:
-            nn.utils.clip_grad_norm_(groups[name], config.clip)
-    else:  # as released: the other optimiser's stale gradients count in the norm
-        for name in step.moves:
-            optimisers[name].zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_([*system.parameters()], config.clip)
-    for name in step.moves:
-        optimisers[name].step()
+            optimisers[name].step()
+    system.after_step(step, batch)
     return parts
 
 
-def _standing(row: dict, config: TrainConfig) -> tuple[float, ...]:
+def _clipped_by_group(
+    system: nn.Module, loss: Tensor, groups: dict[str, list[nn.Parameter]], moves: Sequence[str], clip: float
+) -> None:
+    """Gradients of the groups that move, each cut to its own norm. Everything else is frozen."""
+    system.zero_grad()
+    loss.backward(inputs=[parameter for name in moves for parameter in groups[name]])  # may pass through the others
+    for name in moves:
+        nn.utils.clip_grad_norm_(groups[name], clip)
+
+
+CLIPPED = {"group": _clipped_by_group, "all": official.clipped_with_leftovers}
+
+
+def _standing(row: dict[str, Any], config: TrainConfig) -> tuple[float, ...]:
     """How an epoch stands on validation, lower is better: by loss, or by accuracy where there are classes.
 
-    A classifier's loss soon rises because it is sure of its mistakes, long before it makes more of them.
+    A classifier's loss soon rises because it is sure of its mistakes, long before it makes more of them. The
+    released code goes by the loss all the same.
     """
     if config.select == "official" or "accuracy" not in row["valid"]:
         return (row["valid_loss"],)
     return (-row["valid"]["accuracy"], row["valid_loss"])
 
 
-def _official_selection(history: History, system: System, data: Splits, config: TrainConfig) -> None:
-    """As released: report the test score of an epoch that is best on validation *and* on the test set."""
-    if config.select != "official":
-        return
-    score = evaluate(system, data.test)
-    key, sign = ("mae", 1) if "mae" in score else ("accuracy", -1)
-    if history.official is None or sign * score[key] < sign * history.official[key]:
-        history.official = score
-
-
 @torch.no_grad()
-def predictions(system: System, split: Split, batch_size: int = 256) -> tuple[Tensor, Tensor]:
+def predictions(system: System[Any], split: Split, batch_size: int = 256) -> tuple[Tensor, Tensor]:
     """(N,) scores or (N, K) logits of every sample of a split, and its (N,) labels, on the CPU."""
     system.eval()
     device = next(system.parameters()).device
@@ -212,13 +231,13 @@ def predictions(system: System, split: Split, batch_size: int = 256) -> tuple[Te
     return answers, torch.cat([batch.labels for batch in batches])
 
 
-def validate(system: System, split: Split) -> tuple[float, dict[str, float]]:
+def validate(system: System[Any], split: Split) -> tuple[float, dict[str, float]]:
     """The task loss averaged over samples, and the metrics."""
     answers, labels = predictions(system, split)
     return losses.task(answers, labels).item(), metrics.of_task(system.spec.task, answers, labels)
 
 
-def evaluate(system: System, split: Split) -> dict[str, float]:
+def evaluate(system: System[Any], split: Split) -> dict[str, float]:
     """The metrics of a split: mae, acc2, f1 for a regression; accuracy, f1_macro, f1_weighted for classes.
 
     Raises:

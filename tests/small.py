@@ -9,12 +9,14 @@ from mmalign.baselines.constant import InOneGo
 from mmalign.data import Split
 from mmalign.method.denoising import Imputing
 from mmalign.registry import SYSTEMS
+from mmalign.settings import settings
 
 NAMES = tuple(SYSTEMS)
 IMPUTING = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Imputing))
 IN_ONE_GO = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, InOneGo))  # without steps
 BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_every_victim)
-TINY = {"width": 8, "fitter_width": 4, "warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
+TINY = {"width": 8, "fitter_width": 4, "translator_width": 8}
+TINY |= {"warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
 
 
 def planted(survival=0.5, setting="A", seed=0, labelled=1.0, pair=None, **knobs):
@@ -34,7 +36,8 @@ def build(name, data, seed=0, **changes):
     entry = SYSTEMS[name]
     usual = asdict(entry.configure())
     tiny = {key: value for key, value in TINY.items() if usual.get(key)}
-    return entry.kind.from_data(data, entry.configure(**{**tiny, **changes}), seed=seed)
+    config = settings(entry.kind.config_type, {**entry.model, **tiny}, **changes)
+    return entry.kind.from_data(data, config, seed=seed)
 
 
 def train(name, data, seed=0, model=None, **changes):

@@ -18,7 +18,7 @@ ORDER = (
 INSIDE = {  # the same rule inside the rooms
     "gate": "limits kinds unpickle torches hdf5_child hdf5 documents tensors __init__".split(),
     "transport": "compiled sinkhorn_windowed __init__".split(),
-    "method": "__init__ gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
+    "method": "__init__ official gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
     "baselines": "bounds constant trees fills mfm modal_trans smil __init__".split(),
     "data": (

@@ -11,6 +11,7 @@ from torch import nn
 
 import mmalign
 from mmalign.batch import Batch
+from mmalign.config import settings
 from mmalign.errors import InputError
 from mmalign.neighbours.deepmlf import DeepMLF, DeepMLFConfig, shuffle_features
 from mmalign.neighbours.language import Codebook, LanguageModel, _hooked, counted_perplexity, token_ids
@@ -35,7 +36,7 @@ def three(setting="B", survival=1.0, **knobs):
 def build(data=None, **changes):
     """A tiny model with random weights that differ from where gates and placeholders start."""
     data = data or three()
-    model = DeepMLF.from_data(data, DeepMLFConfig(**{**TINY, **changes})).eval()
+    model = DeepMLF.from_data(data, settings(DeepMLFConfig, TINY, **changes)).eval()
     return model, data.train.batch.rows(torch.arange(7))
 
 

@@ -10,7 +10,7 @@ import mmalign
 from mmalign.data import Split
 from mmalign.neighbours.senses import fuse, only
 
-STILL = {"dropout": 0.0, "encoder_dropout": 0.0}
+STILL = {"encoder_dropout": 0.0}
 
 
 def test_what_is_present_weighs_the_same_and_what_is_absent_nothing():

@@ -14,7 +14,7 @@ from mmalign.neighbours.certainty import Classes
 from mmalign.neighbours.mla import OFFICIAL_MLA, MLAConfig, entropy_weights, guard
 from mmalign.registry import SYSTEMS
 
-STILL = {"dropout": 0.0, "encoder_dropout": 0.0}
+STILL = {"encoder_dropout": 0.0}
 
 
 def features(count=6, width=5, seed=0):
@@ -40,7 +40,9 @@ def ready(task="classification", pair=None, seed=0, **model):
 def head_gradients(model, batch, place=0):
     """Gradients of a step: of the head's weight, its bias and the encoder."""
     model.zero_grad()
-    model.loss_of(place, batch)["task"].backward()
+    step = model.stages(0, 1)[0].steps[place]
+    step.loss(batch)["task"].backward()
+    model.after_step(step, batch)
     head = model.heads[0]
     return head.weight.grad.clone(), head.bias.grad.clone(), [one.grad.clone() for one in model.senses.owned(place)]
 
@@ -88,10 +90,10 @@ def test_how_much_of_a_direction_is_left_is_known_exactly():
 
 
 def test_thousands_of_steps_leave_it_positive():
-    model, data = ready()
-    batch = data.train.batch
+    model, _ = ready()
+    model.resistance = lambda done: 0.01
     for step in range(1500):
-        model._modify(0, batch.features[0].nan_to_num().new_ones(8) + 1e-3 * step, 0.01, model.heads[0].weight)
+        model.guards = model._guards_after(model.guards, 0, torch.ones(8) + 1e-3 * step)
     assert torch.linalg.eigvalsh(model.guards[0]).min() > 0 and model.guards.isfinite().all()
 
 
@@ -168,7 +170,7 @@ def test_lambda_falls_within_an_epoch_and_starts_again():
     for epoch in range(2):
         model.prepare(epoch, data.train)
         for batch in data.train.batches(9):
-            model.loss_of(0, batch)
+            head_gradients(model, batch)
     assert seen == [0, 0.25, 0.5, 0.75] * 2
     fresh, _ = ready()
     assert fresh.resistance(0) == 0.1 and fresh.resistance(1.0) == pytest.approx(0.01)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import small
@@ -10,15 +11,17 @@ import torch.nn.functional as F
 
 import mmalign
 from mmalign import InputError, MMAlignPlus, MMAlignPlusConfig
-from mmalign.method.plus import TEACHERS, WEIGHTS, value_loss
+from mmalign.config import settings
+from mmalign.method.plus import Teachers, Weights, value_loss
 
+WEIGHTS, TEACHERS = get_args(Weights), get_args(Teachers)
 BLIND = {"weights": "identity", "value": 0.0, "lambda_con": 0.0}
 OFF = {"lambda_con": 0.0, "value": 0.0, "consistency": 0.0}
 
 
 def build(data, **changes):
-    config = {"width": 8, "fitter_width": 4, "dropout": 0.0, **changes}
-    return MMAlignPlus.from_data(data, MMAlignPlusConfig(**config))
+    tiny = {"width": 8, "fitter_width": 4, "dropout": 0.0}
+    return MMAlignPlus.from_data(data, settings(MMAlignPlusConfig, tiny, **changes))
 
 
 def changes_for(teacher):
@@ -123,7 +126,7 @@ def test_the_mean_teacher_follows_slowly():
     before = model.teacher.embed[0].project.weight.clone()
     with torch.no_grad():
         model.backbone.embed[0].project.weight.add_(1)
-    joint(model, data.train.batch)
+    model.after_step(model.stages(0, 1)[0].steps[0], data.train.batch)
     torch.testing.assert_close(model.teacher.embed[0].project.weight, before + 0.25)
 
 

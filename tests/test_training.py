@@ -13,6 +13,7 @@ import mmalign
 from mmalign import InputError, TrainConfig, training
 from mmalign.config import BackboneConfig
 from mmalign.data import Split
+from mmalign.method.official import TestSetHasASay
 from mmalign.system import Stage, Step, System
 
 
@@ -53,8 +54,9 @@ def toy(data, **changes):
     return model
 
 
-def fit(model, data, **changes):
-    return mmalign.fit(model, data, TrainConfig(**{"epochs": 3, "patience": 99, **changes}), progress=False)
+def fit(model, data, callbacks=(), **changes):
+    config = TrainConfig(**{"epochs": 3, "patience": 99, **changes})
+    return mmalign.fit(model, data, config, progress=False, callbacks=callbacks)
 
 
 def scripted(model, scores):
@@ -127,8 +129,35 @@ def test_the_released_selection_reads_the_test_split_and_keeps_its_best():
     data = small.planted()
     model = toy(data)
     scripted(model, [3.0, 1.0, 2.0])
-    history = fit(model, data, select="official")
-    assert history.official["mae"] == pytest.approx(1.0) and history.best_epoch == 1
+    peek = TestSetHasASay(lambda system: mmalign.evaluate(system, Split(data.test.samples)))
+    history = fit(model, data, callbacks=[peek], select="official")
+    assert peek.reported(history)["mae"] == pytest.approx(1.0) and history.best_epoch == 1
+    assert ["test" in row for row in history.rows] == [True, True, False]
+
+
+def test_callbacks_are_told_of_every_epoch_in_turn_and_what_they_add_stays():
+    data, told = small.planted(), []
+
+    def first(system, history):
+        history.rows[-1]["mine"] = len(history.rows)
+
+    def second(system, history):
+        told.append((history.rows[-1]["mine"], history.best_epoch, system.epoch.item()))
+
+    model = toy(data)
+    scripted(model, [3.0, 1.0, 2.0])
+    history = fit(model, data, callbacks=[first, second])
+    assert told == [(1, 0, 0), (2, 1, 1), (3, 1, 2)] and history.column("mine") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("parts", [{}, {"task": 1.0}])
+def test_after_each_step_its_system_is_told_taken_or_not(parts):
+    data, told = small.planted(), []
+    losses = {name: torch.ones((), requires_grad=True) * value for name, value in parts.items()}
+    model = toy(data, loss=lambda batch: {name: part + model.weight.sum() for name, part in losses.items()})
+    model.after_step = lambda step, batch: told.append((step.name, len(batch)))
+    history = fit(model, data, epochs=1, batch_size=20)
+    assert told == [("task", 20), ("task", 16)] and history.steps == 2 * len(parts)
 
 
 # ---- selection ---------------------------------------------------------------------------------------

@@ -4,15 +4,13 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch, DataSpec
-from ..config import BoundConfig
-from ..method.backbone import Backbone
-from ..system import Stage, Step, System
+from ..config import BackboneConfig, BoundConfig
+from ..method.backbone import Backbone, OnBackbone, Pair
+from ..system import Stage, Step
 
 
-class _Supervised(System):
+class _Supervised(OnBackbone[Pair]):
     """The backbone, trained on the label of every sample."""
-
-    config_type = BoundConfig
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
         return [Stage("all", (Step("task", self.loss),))]
@@ -26,12 +24,14 @@ class _Supervised(System):
         return {"task": self.backbone.task_loss(self.predict(batch), batch.labels)}
 
 
-class Single(_Supervised):
+class Single(_Supervised[BoundConfig]):
     """Supervised-Single, the lower bound: never reads the victim, sees every label.
 
     With fusion="self" the visible sequence is fused with itself, so that the network is the one that
     the others have; with fusion="none" the head of its encoder is read.
     """
+
+    config_type = BoundConfig
 
     def __init__(self, spec: DataSpec, config: BoundConfig) -> None:
         super().__init__(spec, config)
@@ -45,12 +45,13 @@ class Single(_Supervised):
         return self.backbone.read(states, states, batch.real)
 
 
-class Double(_Supervised):
+class Double(_Supervised[BackboneConfig]):
     """Supervised-Double, the upper bound: both modalities, for training and for testing."""
 
+    config_type = BackboneConfig
     needs_every_victim = True
 
-    def __init__(self, spec: DataSpec, config: BoundConfig) -> None:
+    def __init__(self, spec: DataSpec, config: BackboneConfig) -> None:
         super().__init__(spec, config)
         self.backbone = Backbone(spec, config)
 

@@ -1,13 +1,14 @@
 """What any answer must be better than: the same one for everybody. Row `constant` of every table."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec
 from ..settings import Settings
-from ..system import Stage, System
+from ..system import Part, Stage, System
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,10 @@ class ConstantConfig(Settings):
     """Nothing can be set."""
 
 
-class InOneGo(System):
+Fitted = TypeVar("Fitted", bound=Settings)
+
+
+class InOneGo(System[Fitted]):
     """What is fitted to the labelled samples at once, before the first epoch: an epoch has no gradient steps."""
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
@@ -24,7 +28,7 @@ class InOneGo(System):
     def learn_scales(self, samples: object) -> None:
         """It has none."""
 
-    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+    def prepare(self, epoch: int, train: Part) -> None:
         """Fit, once."""
         if epoch == 0:
             batches = (batch.rows(batch.labelled) for batch in train.batches(1024))
@@ -35,7 +39,7 @@ class InOneGo(System):
         raise NotImplementedError
 
 
-class Constant(InOneGo):
+class Constant(InOneGo[ConstantConfig]):
     """The median of the training labels, or the majority class (as the logarithms of the classes' shares)."""
 
     config_type = ConstantConfig

@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
+from ..config import FillConfig
 from ..method.denoising import Imputing
 
 
-class ZeroFill(Imputing):
+class ZeroFill(Imputing[FillConfig]):
     """Zeros in place of the missing steps."""
+
+    config_type = FillConfig
 
     def imagine(self, first: Tensor, batch: Batch) -> Tensor:
         return torch.cat([self.victim_head(first), torch.zeros_like(first[:, 1:])], dim=1)
 
 
-class Copy(Imputing):
+class Copy(Imputing[FillConfig]):
     """The visible steps in place of the missing ones."""
+
+    config_type = FillConfig
 
     def imagine(self, first: Tensor, batch: Batch) -> Tensor:
         return torch.cat([self.victim_head(first), first[:, 1:]], dim=1)

@@ -7,6 +7,7 @@ place of the original's memory fusion network; the original loses a modality in 
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..config import FillConfig
-from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
+from ..errors import InputError, whole
 from ..method.denoising import Imputing
 from ..method.gru import BidirectionalGRU
 from ..method.readout import Readout
+from ..settings import Count, Weight
 from ..system import Stage
 
 
@@ -26,22 +28,24 @@ from ..system import Stage
 class MFMConfig(FillConfig):
     """The factors, the decoders and the weights of their losses."""
 
-    lambda_con: float = 0.0  # MFM has no contrastive loss
-    latent: int = 16  # Z, features of each latent code; code: 32 for the label's, 8 to 80 for the others
-    factor: int = 32  # features of each factor
-    decoder_width: int = 32  # features of a decoder's GRU, both directions together
-    lambda_rec: float = 0.1  # weight of the reconstructions, in squared standard deviations; code: 0.01 to 1
-    lambda_prior: float = 1.0  # weight of the distance of the codes from a Gaussian; code: up to 200
-    prior_kernel: str = "scaled"  # code: "official", nearly blind where the codes have many features
-    readout: str = "backbone"  # "factor": the label is read from its factor alone, as in the original
-    use_missing_split: bool = True  # False: train on complete samples only, as the original
+    lambda_con: Annotated[Weight, "weight of the contrastive loss; MFM has none"] = 0.0
+    latent: Annotated[Count, "Z, features of each latent code; code: 32 for the label's, 8 to 80 for the others"] = 16
+    factor: Annotated[Count, "features of each factor"] = 32
+    decoder_width: Annotated[int, whole(2), "features of a decoder's GRU, both directions together"] = 32
+    lambda_rec: Annotated[Weight, "weight of the reconstructions, in squared standard deviations; code: 0.01 to 1"] = (
+        0.1
+    )
+    lambda_prior: Annotated[Weight, "weight of the distance of the codes from a Gaussian; code: up to 200"] = 1.0
+    prior_kernel: Annotated[
+        Literal["scaled", "official"], 'code: "official", nearly blind where the codes have many features'
+    ] = "scaled"
+    readout: Annotated[
+        Literal["backbone", "factor"], '"factor": the label is read from its factor alone, as in the original'
+    ] = "backbone"
+    use_missing_split: Annotated[bool, "False: train on complete samples only, as the original"] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, latent=whole(1), factor=whole(1), decoder_width=whole(2), use_missing_split=FLAG)
-        check_fields(self, lambda_rec=AT_LEAST_0, lambda_prior=AT_LEAST_0)
-        one_of("prior_kernel", self.prior_kernel, ("scaled", "official"))
-        one_of("readout", self.readout, ("backbone", "factor"))
         if self.decoder_width % 2:
             raise InputError(f"decoder_width must be even, for two directions, found {self.decoder_width}")
 
@@ -85,7 +89,7 @@ class FactorDecoder(nn.Module):
         return self.project(self.gru(factors[:, None].expand(-1, real.shape[1], -1), real.sum(1)))
 
 
-class MFM(Imputing):
+class MFM(Imputing[MFMConfig]):
     """The multimodal factorization model; the missing sequence is decoded from guessed factors.
 
     With readout="backbone" the decoded sequence goes through the victim's encoder and the backbone, as what

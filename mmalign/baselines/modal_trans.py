@@ -6,6 +6,7 @@ states. Chapter "Results". Sequences are (B, T, D), without the head, which nobo
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import FillConfig
-from ..errors import AT_LEAST_0, FLAG, InputError, check_fields, one_of, whole
+from ..errors import InputError, whole
 from ..method.backbone import CrossStack
 from ..method.denoising import Imputing
 from ..method.gru import BidirectionalGRU
+from ..settings import Count, Weight, each
 from ..system import Stage
 
 
@@ -25,21 +27,26 @@ from ..system import Stage
 class ModalTransConfig(FillConfig):
     """The two translators and the weights of their losses."""
 
-    lambda_con: float = 0.0  # none of the three has a contrastive loss
-    decoder: str = "seq2seq"  # step by step; "coupled" translates all steps at once, as CTFN does
-    translator_width: int = 32  # features of a recurrent state of "seq2seq"
-    translator_layers: int = 1  # blocks of "coupled"
-    alpha: float = 0.1  # weight of the translations; MCTN: 0.1
-    beta: float = 0.1  # weight of the cycles; MCTN: 0.1
-    cycle_input: str = "free"  # "teacher": complete samples are never translated freely; cheaper, but biased
-    use_missing_split: bool = True  # False: train on complete samples only, as the originals
+    only_with: ClassVar = {
+        **each("translator_width", "cycle_input", decoder="seq2seq"),
+        "translator_layers": {"decoder": "coupled"},
+    }
+
+    lambda_con: Annotated[Weight, "weight of the contrastive loss; none of the three has one"] = 0.0
+    decoder: Annotated[
+        Literal["seq2seq", "coupled"], 'step by step; "coupled" translates all steps at once, as CTFN does'
+    ] = "seq2seq"
+    translator_width: Annotated[int, whole(2), 'features of a recurrent state of "seq2seq"'] = 32
+    translator_layers: Annotated[Count, 'blocks of "coupled"'] = 1
+    alpha: Annotated[Weight, "weight of the translations; MCTN: 0.1"] = 0.1
+    beta: Annotated[Weight, "weight of the cycles; MCTN: 0.1"] = 0.1
+    cycle_input: Annotated[
+        Literal["free", "teacher"], '"teacher": complete samples are never translated freely; cheaper, but biased'
+    ] = "free"
+    use_missing_split: Annotated[bool, "False: train on complete samples only, as the originals"] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, translator_width=whole(2), translator_layers=whole(1), use_missing_split=FLAG)
-        check_fields(self, alpha=AT_LEAST_0, beta=AT_LEAST_0)
-        one_of("decoder", self.decoder, ("seq2seq", "coupled"))
-        one_of("cycle_input", self.cycle_input, ("free", "teacher"))
         if self.translator_width % 2:
             raise InputError(f"translator_width must be even, for two directions, found {self.translator_width}")
 
@@ -100,7 +107,7 @@ class Coupled(nn.Module):
         return self(source, lengths)
 
 
-class ModalTrans(Imputing):
+class ModalTrans(Imputing[ModalTransConfig]):
     """Translators both ways between the hidden states, a cycle each way; the missing sequence is translated.
 
     Translations are compared with states that are held still, or the encoders would make all states alike.

@@ -6,6 +6,7 @@ sounds, one vector each. Chapter "Results". K cluster centres.
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,30 +17,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .. import masks
 from ..batch import Batch, DataSpec
 from ..config import BackboneConfig
-from ..errors import AT_LEAST_0, FLAG, check_fields, one_of, whole
 from ..method.backbone import Backbone
 from ..method.denoising import TwoPaths
-from ..system import Stage, Step
+from ..settings import Count, CountOr0, Weight
+from ..system import Part, Stage, Step
 
 
 @dataclass(frozen=True, kw_only=True)
 class SMILConfig(BackboneConfig):
     """The priors, the perturbation, the meta-learning."""
 
-    warmup: int = 2  # epochs on complete samples, before their victims are clustered
-    clusters: int = 8  # K; code: 10, one per class of its data
-    perturb: str = "multiply"  # code: "add" beside images and sounds; "none"
-    alpha: float = 1e-2  # length of the inner gradient step; code: 1e-3, falling
-    second_order: bool = True  # False: the inner gradient counts as a constant, which is faster
-    gamma_fused: float = 0.01  # weight of the distance between imputed and real fused heads
-    gamma_hidden: float = 0.01  # the same one layer later
-    mc: int = 0  # draws that a prediction averages; 0 takes the means instead
+    only_with: ClassVar = {"second_order": {"alpha": True}}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fields(self, warmup=whole(0), clusters=whole(1), mc=whole(0), second_order=FLAG)
-        check_fields(self, alpha=AT_LEAST_0, gamma_fused=AT_LEAST_0, gamma_hidden=AT_LEAST_0)
-        one_of("perturb", self.perturb, ("multiply", "add", "none"))
+    warmup: Annotated[CountOr0, "epochs on complete samples, before their victims are clustered"] = 2
+    clusters: Annotated[Count, "K; code: 10, one per class of its data"] = 8
+    perturb: Annotated[Literal["multiply", "add", "none"], 'code: "add" beside images and sounds'] = "multiply"
+    alpha: Annotated[Weight, "length of the inner gradient step; code: 1e-3, falling"] = 1e-2
+    second_order: Annotated[bool, "False: the inner gradient counts as a constant, which is faster"] = True
+    gamma_fused: Annotated[Weight, "weight of the distance between imputed and real fused heads"] = 0.01
+    gamma_hidden: Annotated[Weight, "the same one layer later"] = 0.01
+    mc: Annotated[CountOr0, "draws that a prediction averages; 0 takes the means instead"] = 0
 
 
 def cluster(points: Tensor, count: int, seed: int) -> Tensor:
@@ -69,7 +66,7 @@ class Gaussian(nn.Module):
         return mean + log_spread.exp() * noise
 
 
-class SMIL(TwoPaths):
+class SMIL(TwoPaths[SMILConfig]):
     """The missing sequence is one vector, so that there is nothing to align: a point between cluster centres.
 
     It is not `Imputing`, whose systems imagine a sequence; `impute` gives (B, 1, D).
@@ -91,7 +88,7 @@ class SMIL(TwoPaths):
     # ---- the priors -----------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+    def prepare(self, epoch: int, train: Part) -> None:
         """After warm-up, cluster the victims of the complete samples, once; no other victim is read."""
         if epoch == self.warmup:
             self.eval()

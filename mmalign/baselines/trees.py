@@ -28,7 +28,7 @@ class TreesConfig(Settings):
     steps: Annotated[CountOr0, "each step is told by itself where no training sample has more of them"] = 20
 
 
-class Trees(InOneGo):
+class Trees(InOneGo[TreesConfig]):
     """Extra trees on the visible modality."""
 
     config_type = TreesConfig

@@ -5,6 +5,7 @@ Hidden sequences are (B, T+1, D), the [CLS] head in front; `real` is (B, T+1) he
 """
 
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..config import BackboneConfig
+from ..system import System
 from .encoders import Embed
 from .readout import Readout
 
@@ -175,6 +177,19 @@ class Backbone(nn.Module):
     def task_loss(self, prediction: Tensor, labels: Tensor) -> Tensor:
         """The task loss of some predictions. ()"""
         return self.answer.loss(prediction, labels)
+
+
+Pair = TypeVar("Pair", bound=BackboneConfig)
+
+
+class OnBackbone(System[Pair]):
+    """A system around one backbone."""
+
+    backbone: Backbone
+
+    def learn_scales(self, samples: Samples) -> None:
+        """Take the scales of features and labels from the training samples."""
+        self.backbone.learn_scales(samples)
 
 
 def _head(features: int, width: int, spec: DataSpec, config: BackboneConfig) -> nn.Sequential:

@@ -6,14 +6,17 @@ Algorithm 1 of the paper without its alignment.
 
 from abc import abstractmethod
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
 from .. import losses
 from ..batch import Batch, DataSpec
 from ..config import FillConfig
-from ..system import Stage, Step, System, by_presence
-from .backbone import Backbone
+from ..system import Stage, Step, by_presence
+from .backbone import Backbone, OnBackbone, Pair
+
+Filling = TypeVar("Filling", bound=FillConfig)
 
 
 def temperature(config: FillConfig, epoch: int, epochs: int) -> float:
@@ -26,7 +29,7 @@ def temperature(config: FillConfig, epoch: int, epochs: int) -> float:
     return config.tau_start * (config.tau_end / config.tau_start) ** done
 
 
-class TwoPaths(System):
+class TwoPaths(OnBackbone[Pair]):
     """Real pairs go through the backbone as they are; without the victim, a sample takes a path of its own."""
 
     def predict(self, batch: Batch) -> Tensor:
@@ -42,12 +45,12 @@ class TwoPaths(System):
         """Predict from the visible modality alone; the victim is not read, present or not."""
 
 
-class Imputing(TwoPaths):
+class Imputing(TwoPaths[Filling]):
     """Where the victim is absent, the sequence that `imagine` makes stands in for it."""
 
-    config_type = FillConfig
+    config_type: type[Filling]
 
-    def __init__(self, spec: DataSpec, config: FillConfig) -> None:
+    def __init__(self, spec: DataSpec, config: Filling) -> None:
         super().__init__(spec, config)
         self.warmup = config.warmup
         self.backbone = Backbone(spec, config)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks, transport
-from ..config import MMAlignConfig
+from ..config import DynamicsConfig
 from .gru import BidirectionalGRU
 
 
@@ -42,7 +42,7 @@ class Fitter(nn.Module):
 class AlignmentDynamics(nn.Module):
     """Solver, fitter and imputation, with the options of the released code."""
 
-    def __init__(self, config: MMAlignConfig) -> None:
+    def __init__(self, config: DynamicsConfig) -> None:
         super().__init__()
         self.config = config
         self.fitter = Fitter(config.width, config.fitter_width, config.window, config.fitter_head)
@@ -63,7 +63,7 @@ class AlignmentDynamics(nn.Module):
         weights: (B, T, 2W+1) rows are visible steps, as the plan's are; first: (B, T, D); real: (B, T).
         """
         config = self.config
-        inside = masks.open_band(real, config.window)
+        inside = masks.open_band(real, weights.shape[2] // 2)
         mixing = masks.to_dense(weights * inside)  # (B, T, T), visible by victim
         if config.impute_orientation == "transposed":
             # z_j = sum over i of A_ij z_i sums over the first index. The released code sums over the second.

@@ -5,6 +5,7 @@ Han, Chen, Kan, Poria: MM-Align, EMNLP 2022, arXiv 2210.12798.
 
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +13,46 @@ from torch import Tensor, nn
 
 from .. import losses
 from ..batch import Batch, DataSpec
-from ..config import MMAlignConfig
+from ..config import AlignmentConfig, MMAlignConfig
 from ..system import Stage, Step
 from .denoising import Imputing, temperature
 from .dynamics import AlignmentDynamics
 
+Learning = TypeVar("Learning", bound=AlignmentConfig)
 
-class MMAlign(Imputing):
+
+class Aligning(Imputing[Learning]):
+    """A system around a backbone and an alignment dynamics learner, each with an optimiser of its own."""
+
+    def __init__(self, spec: DataSpec, config: Learning) -> None:
+        super().__init__(spec, config)
+        self.dynamics = AlignmentDynamics(config)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"backbone": [*self.backbone.parameters()], "dynamics": [*self.dynamics.parameters()]}
+
+    def fitting(self, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """How far the fitter is from the plan between two hidden sequences, (B, T+1, D) each (Eq. 12)."""
+        first, second = self.aligned_steps(first), self.aligned_steps(second)
+        target = self.dynamics.target(first, second, batch.lengths)
+        weights = self.dynamics.fitter(first, batch.lengths)
+        return {"fit": losses.fitting(weights, target, batch.real, self.config.fit_reduction)}
+
+    def alignment(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): the fitter's alignment weights, read from the visible sequence alone."""
+        return self.dynamics.fitter(self.aligned_steps(self.backbone.encode(batch, 0)), batch.lengths)
+
+    def transport_target(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples."""
+        first, second = (self.aligned_steps(self.backbone.encode(batch, place)) for place in range(2))
+        return self.dynamics.target(first, second, batch.lengths)
+
+    def aligned_steps(self, states: Tensor) -> Tensor:
+        """(B, T+1, D) -> (B, T, D): the steps that transport sees; the head is not one of them."""
+        return states[:, 1:]
+
+
+class MMAlign(Aligning[MMAlignConfig]):
     """The paper's method.
 
     >>> import mmalign
@@ -30,13 +64,6 @@ class MMAlign(Imputing):
     """
 
     config_type = MMAlignConfig
-
-    def __init__(self, spec: DataSpec, config: MMAlignConfig) -> None:
-        super().__init__(spec, config)
-        self.dynamics = AlignmentDynamics(config)
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"backbone": [*self.backbone.parameters()], "dynamics": [*self.dynamics.parameters()]}
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
         """Algorithm 1: warm-up on complete samples; then the merged loop, then the missing samples."""
@@ -59,19 +86,13 @@ class MMAlign(Imputing):
         loss sees detached states and moves the fitter only; the task never uses the fitter here.
         """
         first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
-        return self.pair_loss(tau, first, second, batch) | self._fitting(first.detach(), second.detach(), batch)
+        return self.pair_loss(tau, first, second, batch) | self.fitting(first.detach(), second.detach(), batch)
 
     def fitting_loss(self, batch: Batch) -> dict[str, Tensor]:
         """How far the fitter is from the transport plan (Eq. 12; Algorithm 1, lines 9-11)."""
         with torch.no_grad(), _dropout(self.backbone, on=self.config.target_dropout):
             first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
-        return self._fitting(first, second, batch)
-
-    def _fitting(self, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
-        first, second = self.aligned_steps(first), self.aligned_steps(second)
-        target = self.dynamics.target(first, second, batch.lengths)
-        weights = self.dynamics.fitter(first, batch.lengths)
-        return {"fit": losses.fitting(weights, target, batch.real, self.config.fit_reduction)}
+        return self.fitting(first, second, batch)
 
     def imagine(self, first: Tensor, batch: Batch) -> Tensor:
         """(B, T+1, D) visible states -> (B, T+1, D) imagined victim states (decoding mode).
@@ -90,15 +111,6 @@ class MMAlign(Imputing):
         if self.config.impute_head == "mixture":
             return imagined
         return torch.cat([self.victim_head(first), imagined[:, 1:]], dim=1)
-
-    def alignment(self, batch: Batch) -> Tensor:
-        """(B, T, 2W+1): the fitter's alignment weights, read from the visible sequence alone."""
-        return self.dynamics.fitter(self.aligned_steps(self.backbone.encode(batch, 0)), batch.lengths)
-
-    def transport_target(self, batch: Batch) -> Tensor:
-        """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples."""
-        first, second = (self.aligned_steps(self.backbone.encode(batch, place)) for place in range(2))
-        return self.dynamics.target(first, second, batch.lengths)
 
     def aligned_steps(self, states: Tensor) -> Tensor:
         """(B, T+1, D) -> (B, T, D): the steps that transport sees; the head is not one of them."""

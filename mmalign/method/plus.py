@@ -8,6 +8,7 @@ that sees one modality only. One stage, one optimiser, and a switch for every te
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,36 +16,48 @@ from torch import Tensor, nn
 
 from .. import losses
 from ..batch import Batch, DataSpec, Samples
-from ..config import MMAlignConfig
-from ..errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of
+from ..config import AlignmentConfig
+from ..errors import InputError
+from ..settings import Chance, CountOr0, Positive, Weight, each
 from ..system import Stage, Step
 from .backbone import Attention, Backbone
 from .denoising import temperature
-from .model import MMAlign
+from .model import Aligning
 
-WEIGHTS = ("transport", "learnt", "identity", "random", "global")
-TEACHERS = ("complete", "shuffled", "self", "mean", "double")
+FITTED = {"weights": ("transport", "learnt", "random")}  # where there is a fitter
+Weights = Literal["transport", "learnt", "identity", "random", "global"]
+Teachers = Literal["complete", "shuffled", "self", "mean", "double"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMAlignPlusConfig(MMAlignConfig):
+class MMAlignPlusConfig(AlignmentConfig):
     """The terms of mm-align-plus and its controls."""
 
-    warmup: int = 0  # epochs that only train the teacher; teacher=double needs some
-    imputed_label: bool = True  # the label loss on the imputed path of complete samples too
-    consistency: float = 1.0  # weight of the distance from the teacher's answer to the imputed one
-    softening: float = 2.0  # temperature of both answers of a classification in that distance
-    value: float = 1.0  # weight of the regression of imagined steps to the victim's; 0: no value projection
-    weights: str = "identity"  # step to step; "transport" fits plans; "learnt" from the losses; "random", "global"
-    teacher: str = "complete"  # both modalities; controls: "shuffled" victims, "self", "mean", "double"
-    teacher_decay: float = 0.99  # of the moving average of teacher=mean
+    only_with: ClassVar = {
+        **each("window", "fitter_width", "fitter_head", "impute_orientation", "impute_norm", **FITTED),
+        **each("mu", "solver", "fit_reduction", weights="transport"),
+        **each("tol", "max_sweeps", weights="transport", solver="sinkhorn"),
+        "softening": {"consistency": True},
+        "teacher_decay": {"teacher": "mean"},
+    }
+
+    warmup: Annotated[CountOr0, "epochs that only train the teacher; teacher=double needs some"] = 0
+    imputed_label: Annotated[bool, "the label loss on the imputed path of complete samples too"] = True
+    consistency: Annotated[Weight, "weight of the distance from the teacher's answer to the imputed one"] = 1.0
+    softening: Annotated[Positive, "temperature of both answers of a classification in that distance"] = 2.0
+    value: Annotated[Weight, "weight of the regression of imagined steps to the victim's; 0: no value projection"] = 1.0
+    weights: Annotated[
+        Weights,
+        'step to step; "transport" fits plans; "learnt" from the losses; "random" as drawn; "global" is attention',
+    ] = "identity"
+    teacher: Annotated[
+        Teachers,
+        'both modalities; controls: "shuffled" victims, "self", "mean", "double"',
+    ] = "complete"
+    teacher_decay: Annotated[Chance, "of the moving average of teacher=mean"] = 0.99
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, imputed_label=FLAG, consistency=AT_LEAST_0, softening=ABOVE_0, value=AT_LEAST_0)
-        check_fields(self, teacher_decay=BELOW_1)
-        one_of("weights", self.weights, WEIGHTS)
-        one_of("teacher", self.teacher, TEACHERS)
         if (self.teacher == "double") != (self.warmup > 0):
             raise InputError(f"a warm-up goes with teacher=double, found {self.teacher} and {self.warmup} epochs")
         if self.sees_no_victim and (self.weights != "identity" or self.value or self.lambda_con):
@@ -58,7 +71,7 @@ class MMAlignPlusConfig(MMAlignConfig):
         return self.teacher in ("self", "mean")
 
 
-class MMAlignPlus(MMAlign):
+class MMAlignPlus(Aligning[MMAlignPlusConfig]):
     """MM-Align whose imputed answer follows the complete one, labelled or not."""
 
     config_type = MMAlignPlusConfig
@@ -131,7 +144,7 @@ class MMAlignPlus(MMAlign):
         if self.config.value:
             parts["value"] = self.config.value * value_loss(imagined, second.detach(), pairs.real)
         if self.config.weights == "transport":
-            parts |= self._fitting(first.detach(), second.detach(), pairs)
+            parts |= self.fitting(first.detach(), second.detach(), pairs)
         return parts
 
     def consistency_loss(self, answer: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -149,6 +162,13 @@ class MMAlignPlus(MMAlign):
             logs = [F.log_softmax(logits / soft, dim=1) for logits in (answer, target)]
             distance = soft**2 * F.kl_div(*logs, reduction="batchmean", log_target=True)
         return {"consistency": self.config.consistency * distance}
+
+    @torch.no_grad()
+    def after_step(self, step: Step, batch: Batch) -> None:
+        """The teacher that is a moving average follows."""
+        if self.config.teacher == "mean":
+            for mine, theirs in zip(self.teacher.parameters(), self.backbone.parameters(), strict=True):
+                mine.lerp_(theirs, 1 - self.config.teacher_decay)
 
     # ---- what stands in for the victim --------------------------------------------------------------------
 
@@ -171,8 +191,6 @@ class MMAlignPlus(MMAlign):
         with torch.no_grad():
             if self.config.teacher == "self":
                 return self.backbone.read(first, imagined, batch.real)
-            for mine, theirs in zip(self.teacher.parameters(), self.backbone.parameters(), strict=True):
-                mine.lerp_(theirs, 1 - self.config.teacher_decay)
             states = self.teacher.encode(batch, 0)
             return self.teacher.read(states, torch.cat([self.victim_head(first), states[:, 1:]], dim=1), batch.real)
 

@@ -5,20 +5,22 @@ Reiter, Jia, Yang, Lim: Deep multi-modal sets, arXiv 2003.01607. Chapter "Deep s
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec
-from ..errors import BELOW_1, FLAG, InputError, check_fields, one_of
+from ..errors import InputError
 from ..method.backbone import CrossStack
 from ..method.encoders import Standardise
 from ..method.readout import Readout
+from ..settings import Chance, each
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig, Scaled, Senses
 
+ENCODED = {"elements": ("modality", "hierarchical")}  # where there are encoders
 WAVES = 4  # sines and cosines that tell an element its place in the sequence
 
 
@@ -26,17 +28,26 @@ WAVES = 4  # sines and cosines that tell an element its place in the sequence
 class DeepSetsConfig(NeighbourConfig):
     """What an element is and how elements become one vector."""
 
-    elements: str = "steps"  # "modality", one each; "hierarchical", one each that has read the others
-    pooling: str = "sum"  # or max, mean, min, attention, transformer; "concat" is no set: zeros for what is absent
-    balance: bool = True  # sum: each element counts 1 / (elements of its modality), else the longest rules
-    modality_dropout: float = 0.0  # chance to hide a modality of a training sample
+    only_with: ClassVar = {
+        **each("kernel", "encoder_layers", "encoder_dropout", "positional", "cls", **ENCODED),
+        "heads": (ENCODED, {"pooling": "transformer"}),
+        "balance": {"pooling": "sum"},
+    }
+
+    elements: Annotated[
+        Literal["steps", "modality", "hierarchical"],
+        'every step is one; "modality", one each; "hierarchical", one each that has read the others',
+    ] = "steps"
+    pooling: Annotated[
+        Literal["sum", "mean", "max", "min", "attention", "transformer", "concat"],
+        '"concat" is no set: zeros for what is absent',
+    ] = "sum"
+    balance: Annotated[bool, "sum: each element counts 1 / (elements of its modality), else the longest rules"] = True
+    modality_dropout: Annotated[Chance, "chance to hide a modality of a training sample"] = 0.0
+    dropout: Annotated[Chance, "between the elements, where they read one another, and in the head"] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, balance=FLAG, modality_dropout=BELOW_1)
-        one_of("elements", self.elements, ("steps", "modality", "hierarchical"))
-        known = ("sum", "mean", "max", "min", "attention", "transformer", "concat")
-        one_of("pooling", self.pooling, known)
         if self.pooling == "concat" and self.elements != "modality":
             raise InputError(f"pooling=concat goes with elements=modality, found {self.elements}")
 
@@ -156,7 +167,7 @@ def drop_modalities(batch: Batch, chance: float) -> Batch:
     return replace(batch, present=kept.where(kept.any(1, keepdim=True), batch.present))
 
 
-class DeepSets(Neighbour):
+class DeepSets(Neighbour[DeepSetsConfig]):
     """Encode into a common space, pool, predict; nothing is imputed, nothing else is learnt.
 
     A learned embedding of the modality, which some add to the elements, is already there: phi_m ends with a bias.

@@ -8,7 +8,7 @@ strings: the words are K-means codes of one modality's steps. S positions: a fir
 import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
-from ..errors import AT_LEAST_0, BELOW_1, FLAG, InputError, check_fields, one_of, whole
+from ..errors import InputError, whole
 from ..method.readout import Readout
-from ..system import Stage, Step
+from ..settings import Chance, Count, CountOr0, Weight, each
+from ..system import Part, Stage, Step
 from .language import BUILT, Codebook, Ids, LanguageModel, counted_perplexity, next_word_loss
 from .senses import Neighbour, NeighbourConfig
 
@@ -27,41 +28,47 @@ from .senses import Neighbour, NeighbourConfig
 class DeepMLFConfig(NeighbourConfig):
     """The language model, the fusion, the curriculum. `width` and `heads` are of the audiovisual encoders."""
 
-    lm: str = "gpt2"  # a small model of this layout, or "llama"; any other: name or folder of a trained one
-    words: str = "codebook"  # "ids": the text modality is one column of word numbers
-    codes: int = 64  # words of a small model: K-means centres, or with words=ids the numbers there are
-    language_width: int = 32  # D of a small model; original: 768 and above
-    language_layers: int = 8  # of a small model; original: 12 to 36
-    language_heads: int = 4  # of a small model
-    longest: int = 128  # positions of a small model: the first, the words, the fusion tokens
-    language_epochs: int = 6  # first stage, next words only; 0 leaves a small model at random
-    av_epochs: int = 4  # second stage, the audiovisual encoders alone
-    train_language: bool = False  # True: the language model is not frozen in the last stage
+    only_with: ClassVar = {
+        **each("codes", "language_width", "language_layers", "language_heads", "longest", lm=BUILT),
+        **each("gate", "combine", fusion_depth=True),
+        **each("lambda_text", "gamma", streams=("both", "text")),
+        "lambda_av": {"streams": ("both", "av")},
+    }
 
-    fusion_tokens: int = 8  # n; original: 8 to 20
-    fusion_depth: int = 5  # fused layers, from the top down; original: 5 to 7
-    gate: str = "sigmoid0"  # half open at first, as released; "tanh0" is shut at first, "none" always open
-    combine: bool = True  # the words too pass the fused layers' feed-forward nets, as released
-    positions: str = "packed"  # fusion tokens stand behind the last word; code: "fixed", behind the padding
-    permute: float = 0.0  # share of the embedding's features in another order of the words, training only
-    streams: str = "both"  # "text" or "av": treat the others as absent everywhere, for comparison
+    lm: Annotated[str, 'a small model of this layout, or "llama"; any other: name or folder of a trained one'] = "gpt2"
+    words: Annotated[Literal["codebook", "ids"], '"ids": the text modality is one column of word numbers'] = "codebook"
+    codes: Annotated[Count, "words of a small model: K-means centres, or with words=ids the numbers there are"] = 64
+    language_width: Annotated[Count, "D of a small model; original: 768 and above"] = 32
+    language_layers: Annotated[Count, "of a small model; original: 12 to 36"] = 8
+    language_heads: Annotated[Count, "of a small model"] = 4
+    longest: Annotated[int, whole(2), "positions of a small model: the first, the words, the fusion tokens"] = 128
+    language_epochs: Annotated[CountOr0, "first stage, next words only; 0 leaves a small model at random"] = 6
+    av_epochs: Annotated[CountOr0, "second stage, the audiovisual encoders alone"] = 4
+    train_language: Annotated[bool, "True: the language model is not frozen in the last stage"] = False
 
-    lambda_tokens: float = 1.0  # weight of each fusion token's own answer
-    lambda_text: float = 1.0  # weight of the last word's own answer
-    lambda_av: float = 1.0  # weight of the audiovisual encoder's own answer
-    gamma: float = 1.0  # weight of the next words, in nats
+    fusion_tokens: Annotated[Count, "n; original: 8 to 20"] = 8
+    fusion_depth: Annotated[CountOr0, "fused layers, from the top down; original: 5 to 7"] = 5
+    gate: Annotated[
+        Literal["sigmoid0", "tanh0", "none"],
+        'half open at first, as released; "tanh0" is shut then, "none" always open',
+    ] = "sigmoid0"
+    combine: Annotated[bool, "the words too pass the fused layers' feed-forward nets, as released"] = True
+    positions: Annotated[
+        Literal["packed", "fixed"], 'fusion tokens stand behind the last word; code: "fixed", behind the padding'
+    ] = "packed"
+    permute: Annotated[Chance, "share of the embedding's features in another order of the words, training only"] = 0.0
+    streams: Annotated[
+        Literal["both", "text", "av"], '"text" or "av": treat the others as absent everywhere, for comparison'
+    ] = "both"
+    dropout: Annotated[Chance, "in the fused layers and the head"] = 0.1
+
+    lambda_tokens: Annotated[Weight, "weight of each fusion token's own answer"] = 1.0
+    lambda_text: Annotated[Weight, "weight of the last word's own answer"] = 1.0
+    lambda_av: Annotated[Weight, "weight of the audiovisual encoder's own answer"] = 1.0
+    gamma: Annotated[Weight, "weight of the next words, in nats"] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ones = ("codes", "language_width", "language_layers", "language_heads", "fusion_tokens")
-        check_fields(self, **dict.fromkeys(ones, whole(1)), longest=whole(2))
-        check_fields(self, **dict.fromkeys(("language_epochs", "av_epochs", "fusion_depth"), whole(0)))
-        check_fields(self, train_language=FLAG, combine=FLAG, permute=BELOW_1)
-        check_fields(self, **dict.fromkeys(("lambda_tokens", "lambda_text", "lambda_av", "gamma"), AT_LEAST_0))
-        one_of("words", self.words, ("codebook", "ids"))
-        one_of("gate", self.gate, ("sigmoid0", "tanh0", "none"))
-        one_of("positions", self.positions, ("packed", "fixed"))
-        one_of("streams", self.streams, ("both", "text", "av"))
         if self.language_width % self.language_heads:
             raise InputError(
                 f"language_width must be a multiple of language_heads = {self.language_heads}, "
@@ -121,7 +128,7 @@ class Reading(NamedTuple):
         return torch.cat([self.tokens.mean(1), self.text, self.sound], dim=1)
 
 
-class DeepMLF(Neighbour):
+class DeepMLF(Neighbour[DeepMLFConfig]):
     """Language first, sound and sight second, fusion last; the language model then stands still.
 
     The modality named "text" is the text, else the first one; its steps become words by a codebook that is
@@ -189,7 +196,7 @@ class DeepMLF(Neighbour):
         moves = ("av", "fusion", "language") if self.config.train_language else ("av", "fusion")
         return [Stage("all", (Step("task", self.fusion_loss, moves),))]
 
-    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+    def prepare(self, epoch: int, train: Part) -> None:
         """Once language is learnt, the fusion blocks start as copies of what it learnt."""
         if epoch == self.config.language_epochs:
             for layer, block in zip(self.fused, self.blocks, strict=True):

@@ -6,12 +6,12 @@ have (averaging: Zhou 2012, "Ensemble Methods: Foundations and Algorithms", sect
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec
-from ..errors import one_of
 from ..method.readout import Readout
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig, fuse
@@ -21,14 +21,12 @@ from .senses import Neighbour, NeighbourConfig, fuse
 class LateFusionConfig(NeighbourConfig):
     """Whether the models know of one another while they are trained."""
 
-    training: str = "separate"  # "joint": the loss is that of the mean, so that one modality can rest on another
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of("training", self.training, ("separate", "joint"))
+    training: Annotated[
+        Literal["separate", "joint"], '"joint": the loss is that of the mean, so that one modality can rest on another'
+    ] = "separate"
 
 
-class LateFusion(Neighbour):
+class LateFusion(Neighbour[LateFusionConfig]):
     """One encoder and one linear head per modality; equal weights over what is present.
 
     All stop at the same epoch, the one where their mean did best on validation.

@@ -5,16 +5,19 @@ arXiv 2311.10707. Chapter "MLA". P (D, D) guards the head, h is a mean feature, 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec, Samples
-from ..errors import ABOVE_0, FLAG, InputError, check_fields, one_of, whole
-from ..system import Stage, Step
+from ..errors import InputError, whole
+from ..settings import Positive, each
+from ..system import Part, Stage, Step
 from .certainty import Bins, Classes, Gaussian
 from .senses import Neighbour, NeighbourConfig, fuse
 
@@ -23,25 +26,34 @@ from .senses import Neighbour, NeighbourConfig, fuse
 class MLAConfig(NeighbourConfig):
     """A switch for each part, and how a number is told by something that has an entropy."""
 
-    alternate: bool = True  # False: one step on the sum of the modalities' losses
-    shared_head: bool = True  # False: each modality has its own
-    hgm: bool = True  # the gradient of the shared head is modified; code: False, what it tests for never matches
-    lambda_start: float = 0.1  # resistance to a new direction, first batch of an epoch; as in the code
-    lambda_end: float = 0.01  # the same at the epoch's end, geometrically between
-    p_norm: str = "none"  # code: "fro", P is divided by its Frobenius norm after every update
-    p_scope: str = "all"  # "other": a modality's P is made of the others' features only
-    fusion: str = "entropy"  # "equal"; code: "official", one weight for all samples of a batch
-    numbers: str = "binned"  # a regression: classes made of ranges, or "gaussian", a mean and a variance
-    bins: int = 7  # of "binned"
+    only_with: ClassVar = {
+        **each("lambda_start", "lambda_end", "p_norm", "p_scope", hgm=True),
+        "bins": {"numbers": "binned"},
+    }
+
+    alternate: Annotated[bool, "False: one step on the sum of the modalities' losses"] = True
+    shared_head: Annotated[bool, "False: each modality has its own"] = True
+    hgm: Annotated[
+        bool, "the gradient of the shared head is modified; code: False, what it tests for never matches"
+    ] = True
+    lambda_start: Annotated[Positive, "resistance to a new direction, first batch of an epoch; as in the code"] = 0.1
+    lambda_end: Annotated[Positive, "the same at the epoch's end, geometrically between"] = 0.01
+    p_norm: Annotated[Literal["none", "fro"], 'code: "fro", P is divided by its Frobenius norm after every update'] = (
+        "none"
+    )
+    p_scope: Annotated[Literal["all", "other"], "\"other\": a modality's P is made of the others' features only"] = (
+        "all"
+    )
+    fusion: Annotated[
+        Literal["entropy", "equal", "official"], 'code: "official", one weight for all samples of a batch'
+    ] = "entropy"
+    numbers: Annotated[
+        Literal["binned", "gaussian"], 'a regression: classes made of ranges, or "gaussian", a mean and a variance'
+    ] = "binned"
+    bins: Annotated[int, whole(2), 'of "binned"'] = 7
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, **dict.fromkeys(("alternate", "shared_head", "hgm"), FLAG), bins=whole(2))
-        check_fields(self, lambda_start=ABOVE_0, lambda_end=ABOVE_0)
-        one_of("p_norm", self.p_norm, ("none", "fro"))
-        one_of("p_scope", self.p_scope, ("all", "other"))
-        one_of("fusion", self.fusion, ("entropy", "equal", "official"))
-        one_of("numbers", self.numbers, ("binned", "gaussian"))
         if self.hgm and not self.shared_head:
             raise InputError("hgm guards a head that modalities share: shared_head=False goes with hgm=False")
 
@@ -76,7 +88,7 @@ def entropy_weights(entropies: Tensor, present: Tensor) -> Tensor:
     return (-entropies).masked_fill(~present, -torch.inf).softmax(1)
 
 
-class MLA(Neighbour):
+class MLA(Neighbour[MLAConfig]):
     """Alternating unimodal adaptation: never a joint loss; fusion by entropy, in prediction only."""
 
     config_type = MLAConfig
@@ -94,6 +106,7 @@ class MLA(Neighbour):
         # In doubles: thousands of subtractions must leave P positive.
         self.register_buffer("guards", torch.eye(config.width, dtype=torch.float64).repeat(guards, 1, 1))
         self.plasticity: list[float] = []  # tr(P) / D before each epoch; near 0 the head no longer learns
+        self._guards_next = self.guards
         self._samples, self._seen = math.inf, [0] * count  # of an epoch, and by each modality so far
 
     def learn_scales(self, samples: Samples) -> None:
@@ -104,7 +117,7 @@ class MLA(Neighbour):
         encoders = {name: self.senses.owned(place) for place, name in enumerate(self.spec.modalities)}
         return {**encoders, "head": [*self.heads.parameters()]}
 
-    def prepare(self, epoch: int, train: "Split") -> None:  # noqa: F821
+    def prepare(self, epoch: int, train: Part) -> None:
         """Lambda starts again; the state of P is noted."""
         self._samples, self._seen = len(train), [0] * len(self._seen)
         self.plasticity.append(self.guards.diagonal(dim1=1, dim2=2).mean().item())
@@ -119,21 +132,56 @@ class MLA(Neighbour):
 
     def loss_of(self, place: int, batch: Batch) -> dict[str, Tensor]:
         """Task loss of one modality on the samples that have it; without any, no step."""
-        done, self._seen[place] = self._seen[place] / self._samples, self._seen[place] + len(batch)
-        some = batch.rows(batch.present[:, place] & batch.labelled)
-        if not len(some):
-            return {}
-        feature, head = self.senses.pooled(some, place), self._head(place)  # (B', D)
-        weight = head.weight.view_as(head.weight)
-        if self.config.hgm and weight.requires_grad:
-            # On the weight that this step uses: a hook that looks for a name may never find it (as released).
-            weight.register_hook(partial(self._modify, place, feature.detach().mean(0), self.resistance(done)))
-        return {"task": self.meaning.loss(F.linear(feature, weight, head.bias), some.labels)}
+        return {"task": part for part in self._losses((place,), batch).values()}  # noqa: B035, one or none
 
     def sum_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of all modalities at once."""
-        names = enumerate(self.spec.modalities)
-        return {name: part for place, name in names for part in self.loss_of(place, batch).values()}
+        return self._losses(range(len(self.spec.modalities)), batch)
+
+    def _losses(self, places: Iterable[int], batch: Batch) -> dict[str, Tensor]:
+        """The loss of each of some modalities, by name; its gradient on the head's weight is modified (HGM).
+
+        A gradient is multiplied by the P of the earlier steps, and then the mean feature enters P. Within one step
+        gradients come back last modality first. What P will be is only noted: `after_step` makes it so.
+        """
+        parts, turns = {}, []
+        for place in places:
+            some = batch.rows(batch.present[:, place] & batch.labelled)
+            if len(some):
+                feature, head = self.senses.pooled(some, place), self._head(place)  # (B', D)
+                # A hook on the weight that this step uses: one that looks for a name may never find it (as released).
+                weight = head.weight.view_as(head.weight)
+                out = F.linear(feature, weight, head.bias)
+                parts[self.spec.modalities[place]] = self.meaning.loss(out, some.labels)
+                turns.append((place, weight, feature.detach().mean(0)))
+        guards = self.guards
+        for place, weight, mean in reversed(turns):
+            if self.config.hgm and weight.requires_grad:
+                mine = guards[0 if len(guards) == 1 else place].to(weight)
+                weight.register_hook(lambda gradient, mine=mine: gradient @ mine)
+                guards = self._guards_after(guards, place, mean)
+        self._guards_next = guards
+        return parts
+
+    def _guards_after(self, guards: Tensor, place: int, mean: Tensor) -> Tensor:
+        """(P, D, D), this step's mean feature (D,) included."""
+        resistance = self.resistance(self._seen[place] / self._samples)
+        after = guards.clone()
+        for whose in range(len(guards)):
+            if len(guards) == 1 or whose != place:
+                after[whose] = guard(guards[whose], mean.to(guards), resistance)
+                if (
+                    self.config.p_norm == "fro"
+                ):  # as released: at length 1, P cannot freeze the head however long it trains
+                    after[whose] /= after[whose].norm()
+        return after
+
+    @torch.no_grad()
+    def after_step(self, step: Step, batch: Batch) -> None:
+        """P becomes what the step's loss found; its modalities have seen more of the epoch."""
+        self.guards.copy_(self._guards_next)
+        for place, name in enumerate(self.spec.modalities):
+            self._seen[place] += len(batch) * (name in step.moves)
 
     def resistance(self, done: float) -> float:
         """Lambda when a share of an epoch is `done`; the code counts it in batches, here samples are counted."""
@@ -141,17 +189,6 @@ class MLA(Neighbour):
 
     def _head(self, place: int) -> nn.Linear:
         return self.heads[place if len(self.heads) > 1 else 0]
-
-    def _modify(self, place: int, mean: Tensor, resistance: float, gradient: Tensor) -> Tensor:
-        """Head gradient modification: (O, D) times P of the earlier steps; then this step's mean enters P."""
-        alone = len(self.guards) == 1
-        modified = gradient @ self.guards[0 if alone else place].to(gradient)
-        for whose in range(len(self.guards)):
-            if alone or whose != place:
-                after = guard(self.guards[whose], mean.to(self.guards), resistance)
-                # As released: brought back to length 1, P cannot freeze the head however long it trains.
-                self.guards[whose] = after / after.norm() if self.config.p_norm == "fro" else after
-        return modified
 
     # ---- prediction -------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ arXiv 2109.04275. Chapter "SCALE". The letters u, v, S and S' are the paper's.
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 from .. import masks
 from ..batch import Batch, DataSpec
-from ..errors import ABOVE_0, FLAG, SHARE, InputError, check_fields, one_of, whole
+from ..errors import InputError
 from ..method.backbone import CrossStack
 from ..method.encoders import sinusoidal_positions
 from ..method.readout import Readout
+from ..settings import Chance, Count, CountOr0, Positive, Share, each
 from ..system import Stage, Step
 from .senses import Neighbour, NeighbourConfig
 
@@ -25,34 +27,40 @@ from .senses import Neighbour, NeighbourConfig
 class SCALEConfig(NeighbourConfig):
     """The two phases, and a switch for each part of the first."""
 
-    joint_layers: int = 2  # blocks that read all modalities; code: 6
-    pooled: int = 32  # features of u, and of the hidden layer of the head; code: 1024
-    pretrain_epochs: int = 20  # without labels, before the task
-    masked_share: float = 0.15  # chance of a real step to be hidden; as in the paper
-    tau: float = 0.07  # temperature of the pair loss; as in the paper
-    token: str = "mean"  # what [CLS] starts from beside itself: the mean of the steps, as in the code; or "none"
-    score: str = "cosine"  # of the embeddings, as in the code; "learned" is one matrix for all samples
-    symmetrise: bool = False  # weigh a pair by the mean of S'_ij and S'_ji; code: by the upper triangle
-    weights: bool = True  # False: S' is 1 everywhere
-    weight_gradient: bool = True  # False stops the gradient at S', so that no weight can be learnt for its own sake
-    contrastive: bool = True  # False: no pair loss
-    masked: bool = True  # False: no masked loss
-    pretrain_on: str = "all"  # "complete" drops the samples that lack a modality
-    finetune_on: str = "all"
-    readout: str = "finetune"  # "probe" moves the head alone after pre-training
-    strict: bool = True  # False, as in the code: zeros stand for what is absent, and count as if they were real
+    only_with: ClassVar = {
+        **each("masked_share", "weights", "contrastive", "masked", "pretrain_on", pretrain_epochs=True),
+        **each("tau", "symmetrise", contrastive=True, pretrain_epochs=True),
+        **each("score", "weight_gradient", weights=True, pretrain_epochs=True),
+    }
+
+    joint_layers: Annotated[Count, "blocks that read all modalities; code: 6"] = 2
+    pooled: Annotated[Count, "features of u, and of the hidden layer of the head; code: 1024"] = 32
+    pretrain_epochs: Annotated[CountOr0, "without labels, before the task"] = 20
+    masked_share: Annotated[Share, "chance of a real step to be hidden; as in the paper"] = 0.15
+    tau: Annotated[Positive, "temperature of the pair loss; as in the paper"] = 0.07
+    token: Annotated[
+        Literal["mean", "none"], "what [CLS] starts from beside itself: the mean of the steps, as in the code"
+    ] = "mean"
+    score: Annotated[
+        Literal["cosine", "learned"], 'of the embeddings, as in the code; "learned" is one matrix for all samples'
+    ] = "cosine"
+    symmetrise: Annotated[bool, "weigh a pair by the mean of S'_ij and S'_ji; code: by the upper triangle"] = False
+    weights: Annotated[bool, "False: S' is 1 everywhere"] = True
+    weight_gradient: Annotated[
+        bool, "False stops the gradient at S', so that no weight can be learnt for its own sake"
+    ] = True
+    contrastive: Annotated[bool, "False: no pair loss"] = True
+    masked: Annotated[bool, "False: no masked loss"] = True
+    pretrain_on: Annotated[Literal["all", "complete"], '"complete" drops the samples that lack a modality'] = "all"
+    finetune_on: Annotated[Literal["all", "complete"], "the same of the second phase"] = "all"
+    readout: Annotated[Literal["finetune", "probe"], '"probe" moves the head alone after pre-training'] = "finetune"
+    strict: Annotated[bool, "False, as in the code: zeros stand for what is absent, and count as if they were real"] = (
+        True
+    )
+    dropout: Annotated[Chance, "in the head"] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, joint_layers=whole(1), pooled=whole(1), pretrain_epochs=whole(0))
-        check_fields(self, masked_share=SHARE, tau=ABOVE_0)
-        switches = ("symmetrise", "weights", "weight_gradient", "contrastive", "masked", "strict")
-        check_fields(self, **dict.fromkeys(switches, FLAG))
-        one_of("token", self.token, ("mean", "none"))
-        one_of("score", self.score, ("cosine", "learned"))
-        one_of("pretrain_on", self.pretrain_on, ("all", "complete"))
-        one_of("finetune_on", self.finetune_on, ("all", "complete"))
-        one_of("readout", self.readout, ("finetune", "probe"))
         if self.score == "learned" and not self.weight_gradient:
             raise InputError("score=learned needs weight_gradient=true, or nothing would move the score")
 
@@ -101,7 +109,7 @@ def pair_loss(first: Tensor, second: Tensor, weights: Tensor, tau: float) -> Ten
     return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partner)
 
 
-class SCALE(Neighbour):
+class SCALE(Neighbour[SCALEConfig]):
     """Pre-train encoders and a joint Transformer without labels, then fine-tune them or probe them.
 
     Not from the paper: steps of features stand for words, regions and table cells, so every masked task is a

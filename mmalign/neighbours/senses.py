@@ -4,24 +4,29 @@ The encoders are those of the backbone (an embedding and pre-norm self-attention
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .. import masks
 from ..batch import Batch, DataSpec, Samples
-from ..config import BackboneConfig
+from ..config import EncoderConfig
 from ..method.backbone import CrossStack
 from ..method.encoders import Embed
 from ..method.readout import Readout
+from ..settings import Chance
 from ..system import System
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeighbourConfig(BackboneConfig):
+class NeighbourConfig(EncoderConfig):
     """The encoders of a neighbouring system."""
 
-    encoder_dropout: float = 0.1
+    encoder_dropout: Annotated[Chance, "in the encoders"] = 0.1
+
+
+Neighbouring = TypeVar("Neighbouring", bound=NeighbourConfig)
 
 
 class Scaled(nn.Module):
@@ -45,7 +50,7 @@ class Scaled(nn.Module):
 class Senses(Scaled):
     """M encoders. What they say of an absent modality is finite and means nothing: select by `batch.present`."""
 
-    def __init__(self, spec: DataSpec, config: BackboneConfig) -> None:
+    def __init__(self, spec: DataSpec, config: EncoderConfig) -> None:
         super().__init__()
         self.embed = nn.ModuleList(
             Embed(features, config.width, config.kernel, config.positional, config.cls, config.clip_features)
@@ -82,13 +87,13 @@ def fuse(answers: Tensor, weights: Tensor) -> Tensor:
     return (weights * answers.where(weights > 0, 0)).sum(1)
 
 
-class Neighbour(System):
+class Neighbour(System[Neighbouring]):
     """A system that takes any number of modalities, any of which may be absent."""
 
     needs_visible = False
     most_modalities = 8
 
-    def __init__(self, spec: DataSpec, config: NeighbourConfig, senses: Scaled | None = None) -> None:
+    def __init__(self, spec: DataSpec, config: Neighbouring, senses: Scaled | None = None) -> None:
         super().__init__(spec, config)
         self.senses = senses or Senses(spec, config)
 

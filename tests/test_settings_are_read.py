@@ -1,0 +1,122 @@
+"""No system has a setting that it never reads, and a setting that would have no effect is refused.
+
+So two runs that compute the same have the same name. A spy on attribute access goes through build, training and
+prediction of every system, in its default and in each variation of one setting.
+"""
+
+from dataclasses import replace
+
+import pytest
+import small
+import torch
+
+import mmalign
+from mmalign import InputError
+from mmalign.registry import SYSTEMS
+from mmalign.settings import described, settings
+
+TOGETHER = {  # what a variation cannot go without
+    ("solver", "official"): {"barrier": 100.0},
+    ("impute_head", "mixture"): {"ot_positions": "official"},
+    ("target_dropout", True): {"encoder_dropout": 0.1},
+    ("contrastive", "official"): {"lambda_con": 0.1},
+    ("hgm", False): {},
+    ("shared_head", False): {"hgm": False},
+    ("teacher", "self"): {"value": 0.0, "lambda_con": 0.0},
+    ("teacher", "mean"): {"value": 0.0, "lambda_con": 0.0},
+    ("teacher", "double"): {"warmup": 1},
+    ("pooling", "concat"): {"elements": "modality"},
+    ("cycle_input", "teacher"): {},
+}
+QUICK = {"width": 8, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1, "warmup": 1}
+
+
+def others(setting):
+    """Values that a setting may have, other than its default."""
+    _, default, rule, _, _ = setting
+    if rule is None:
+        return []
+    if rule.known:
+        return [value for value in rule.known if value != default]
+    if isinstance(default, bool):
+        return [not default]
+    start = default or 0
+    found = (0.0, 0.1, 2 * start) if isinstance(default, float) else (0, start + 1, start + 2)
+    return [value for value in found if value != default and rule.holds(value)]
+
+
+def variations(kind):
+    """The default, and every setting changed alone, as far as it can be."""
+    yield {}
+    for setting in described(kind):
+        for value in others(setting):
+            changes = {setting.name: value, **TOGETHER.get((setting.name, value), {})}
+            if setting.rule.known or isinstance(value, bool) or value == 0 or setting.default == 0:
+                try:
+                    settings(kind, {}, **changes)
+                except InputError:
+                    continue
+                yield changes
+
+
+def spied(config):
+    """The same settings, and a set of those that somebody has asked for."""
+    seen, names = set(), {one.name for one in described(type(config))}
+
+    class Spied(type(config)):
+        def __getattribute__(self, name):
+            if name in names:
+                seen.add(name)
+            return super().__getattribute__(name)
+
+    spy = object.__new__(Spied)
+    vars(spy).update(vars(config))
+    seen.clear()
+    return spy, seen
+
+
+def read_by(name, config):
+    """The settings that a system asks for while it is built, trained and tested on either task."""
+    found = set()
+    for task in ("regression", "classification"):
+        data = small.data_for(name, samples=40, task=task)
+        spy, seen = spied(config)
+        model = SYSTEMS[name].kind.from_data(data, spy)
+        for epoch in (0, model.warmup):  # a training's two kinds of epoch
+            model.prepare(epoch, data.train)
+            for stage in model.stages(epoch, model.warmup + 2):
+                for batch in data.train.part(stage.split).batches(16, torch.Generator()):
+                    for step in stage.steps:
+                        step.loss(batch)
+                        model.after_step(step, batch)
+        mmalign.evaluate(model, data.test)
+        found |= seen
+    return found
+
+
+CASES = [
+    pytest.param(
+        name,
+        changes,
+        id=f"{name} {' '.join(f'{key}={value}' for key, value in changes.items())}",
+    )
+    for name, entry in SYSTEMS.items()
+    if name != "mm-align-official"
+    for changes in variations(entry.kind.config_type)
+    if changes != {"words": "ids"}  # planted data have no column of word numbers
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), CASES)
+def test_every_setting_is_read_or_refused(name, changes):
+    kind = SYSTEMS[name].kind.config_type
+    quick = {key: value for key, value in QUICK.items() if getattr(settings(kind, {}, **changes), key, 0)}
+    config = settings(kind, quick, **changes)
+    read = read_by(name, config)
+    for setting in described(kind):
+        if setting.name not in read:
+            assert others(setting), f"{setting.name} is never read, and anything goes"
+            now = getattr(config, setting.name)
+            for value in {*others(setting), setting.default} - {now}:
+                with pytest.raises(InputError):
+                    replace(config, **{setting.name: value})
