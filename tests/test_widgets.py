@@ -65,16 +65,15 @@ def stored(sliders):
     """The still twin, taken apart: its state and its picture."""
     data, _ = sliders._repr_mimebundle_()
     state = re.search(r'data-state="([^"]*)"', data["text/html"]).group(1)
-    picture = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"])
+    picture = re.search(r'<img alt="([^"]+)" src="data:image/svg\+xml;base64,([^"]+)">', data["text/html"])
     return data, json.loads(html.unescape(state)), picture
 
 
 @each_widget
 def test_there_is_a_live_view_a_page_and_a_picture(make):
     data, state, picture = stored(make())
-    assert {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"} <= set(data)
-    assert base64.b64decode(picture.group(2)).startswith(b"\x89PNG")
-    assert picture.group(2) == data["image/png"]
+    assert {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"} <= set(data)
+    assert base64.b64decode(picture.group(2)).startswith(b"<?xml")
     assert f"{state['kind']}_sliders".replace("sweeps", "sweep") == make.__name__
     assert "0x" not in data["text/plain"]
 
@@ -257,3 +256,46 @@ def test_what_is_seen_by_nobody_is_said_in_words():
     assert "visible step 1, with weight 1.00" in stored(decoding_sliders(case=1, step=2))[2].group(1)
     assert "9 of 30 train samples, 0 of 10 valid" in stored(missing_sliders(survival=0.3))[2].group(1)
     assert "gyro is absent" in stored(entropy_sliders(absent="gyro"))[2].group(1)
+
+
+# ---- boards ----------------------------------------------------------------------------------------------------
+
+ONE_CLAIM = {
+    "family": "paper", "whose": "A", "text": "helps", "data": ["watch"], "unit": "accuracy", "claimed": "more",
+    "mean": 0.02, "low": -0.05, "high": 0.09,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"family": "friends"}, "family"),
+        ({"claimed": "less"}, "claimed"),
+        ({"unit": "metres"}, "matters"),
+    ],
+)
+def test_a_claim_that_says_too_little_is_refused_in_one_line(wrong, complaint):
+    with pytest.raises(mmalign.errors.InputError, match=complaint):
+        widgets.Claims([ONE_CLAIM | wrong], {"accuracy": 0.02})
+    with pytest.raises(mmalign.errors.InputError, match="needs text"):
+        widgets.Claims([{name: value for name, value in ONE_CLAIM.items() if name != "text"}], {"accuracy": 0.02})
+
+
+def test_the_still_twin_of_the_board_says_what_became_of_the_claims():
+    board = widgets.Claims([ONE_CLAIM, ONE_CLAIM | {"low": 0.01}], {"accuracy": 0.02})
+    _, state, picture = stored(board)
+    assert "2 claims" in picture.group(1) and "1 not resolved, 1 reproduced" in picture.group(1)
+    assert len(state["claims"]) == 2 and state["matters"] == {"accuracy": 0.02}
+
+
+def test_the_first_picture_counts_what_was_imagined_right():
+    word = {"letters": "at", "sounds": ["AE", "T"], "imagined": ["EY", "T"]}
+    tables = {"cost": torch.eye(2), "predicted": torch.eye(2)}
+    assert "1 of 2 steps are right" in stored(widgets.Story([word | tables]))[2].group(1)
+    with pytest.raises(mmalign.errors.InputError, match="number of steps"):
+        widgets.Story([word | tables | {"imagined": ["T"]}])
+
+
+def test_a_playground_without_a_place_for_nothing_is_refused():
+    with pytest.raises(mmalign.errors.InputError, match="one row and one column more"):
+        widgets.Playground("ab", ["A"], torch.zeros(2, 1), {})

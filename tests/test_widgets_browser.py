@@ -65,7 +65,35 @@ MAKERS = {
     "missing": missing_sliders,
     "entropy": entropy_sliders,
 }
-PANELS = {"window": 1, "lag": 2, "sweeps": 2, "decoding": 2, "missing": 1, "entropy": 2}
+
+
+def claims_board(**traits):
+    wanted = {"whose": "A", "text": "helps", "unit": "accuracy", "claimed": "more"}
+    intervals = [(0.1, 0.3), (-0.2, 0.01), (-0.2, 0.3), (-0.3, -0.1), (None, None), (-0.3, 0.015)]
+    families, data = ["paper", "rivals", "neighbours", "ours", "paper", "ours"], ["watch", "films"] * 3
+    claims = [
+        wanted | {"family": family, "data": [name], "low": low, "high": high, "mean": low and (low + high) / 2}
+        for (low, high), family, name in zip(intervals, families, data, strict=True)
+    ]
+    claims[0] |= {"values": [0.1, 0.3], "seeds": [0, 1], "grid": "book/grids/one.yaml", "command": "mmalign table runs"}
+    claims[5] |= {"claimed": "not more"}
+    return widgets.Claims(claims, {"accuracy": 0.02}, **traits)
+
+
+def story(**traits):
+    plan = torch.eye(3).roll(1, 1)
+    word = {"letters": "abc", "sounds": ["C", "A", "B"], "cost": 1 - plan, "predicted": plan, "imagined": "CAX"}
+    return widgets.Story([word, word | {"letters": "abd"}], mu=0.1, **traits)
+
+
+def playground(**traits):
+    table = torch.rand(27, 4, generator=torch.Generator().manual_seed(0))
+    letters, sounds = "abcdefghijklmnopqrstuvwxyz", ["N", "AY", "T"]
+    return widgets.Playground(letters, sounds, table, {"still": random_cost(9, 5)}, window=3, mu=0.1, **traits)
+
+
+BOARDS = {"claims": claims_board, "story": story, "playground": playground}
+PANELS = {"window": 1, "lag": 2, "sweeps": 2, "decoding": 2, "missing": 1, "entropy": 2, "playground": 1}
 MOVED = [
     *[
         ("window", "window"),
@@ -89,13 +117,13 @@ def folder(tmp_path_factory):
     ignore = lambda *_, **__: None  # noqa: E731
     extension.add_widgets(SimpleNamespace(outdir=folder, add_js_file=ignore, add_css_file=ignore))
     (folder / "pictures.mjs").write_text(widgets.MODULE, encoding="utf-8")
-    for name, make in MAKERS.items():
+    for name, make in (MAKERS | BOARDS).items():
         (folder / f"{name}.html").write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             '<link rel="icon" href="data:,"><title>sliders</title>'
             '<link rel="stylesheet" href="_static/mmalign-widgets.css">'
             "<style>:root { color-scheme: light dark } body { background: Canvas; color: CanvasText }</style>"
-            f"<article>{make()._repr_mimebundle_()[0]['text/html']}</article>"
+            f"<article class='bd-article'>{make()._repr_mimebundle_()[0]['text/html']}</article>"
             '<script src="_static/mmalign-widgets.js" defer></script></html>',
             encoding="utf-8",
         )
@@ -121,7 +149,7 @@ def shown(show, folder, served):  # noqa: F811
 
     def shown(kind, way="http", **options):
         tab = show(f"{served if way == 'http' else folder.as_uri()}/{kind}.html", **options)
-        assert tab.run("document.querySelectorAll('.mmalign-alignment :is(canvas, svg)').length") == PANELS[kind]
+        assert tab.run("document.querySelectorAll('.mmalign-alignment figure').length") == PANELS.get(kind, 0)
         return tab
 
     return shown
@@ -164,7 +192,9 @@ def drag(tab, name, share):
 
 def value_of(tab, name):
     """Of a slider, as it is written beside it."""
-    return float(tab.run(f"document.querySelector('[name={name}]').nextElementSibling.textContent"))
+    return float(
+        tab.run(f"document.querySelector('[name={name}]').closest('label').querySelector('output').dataset.value")
+    )
 
 
 # ---- the numbers -----------------------------------------------------------------------------------------------
@@ -258,12 +288,15 @@ def test_an_imputed_step_is_mixed_as_in_the_package(shown, case):
         assert facts["its weight"] == pytest.approx(into.max().item(), abs=1e-9)
 
 
-def test_window_and_entropy_hide_where_weights_are_fixed(shown):
+def test_window_and_entropy_rest_where_weights_are_fixed_and_nothing_jumps(shown):
     tab = shown("decoding")
-    seen = "['window', 'mu', 'step'].map(name => document.querySelector(`[name=${name}]`).checkVisibility())"
+    seen = "['window', 'mu', 'step'].map(name => !document.querySelector(`[name=${name}]`).disabled)"
+    where = "document.querySelector('figure').getBoundingClientRect().top"
+    before = tab.run(where)
     assert tab.run(seen) == [True, True, True]
     press(tab, "case", "ArrowDown")
     assert tab.run(seen) == [False, False, True]
+    assert tab.run(where) == before
 
 
 @pytest.mark.parametrize("setting", "AB")
@@ -297,7 +330,8 @@ def test_the_weights_of_the_page_are_those_of_mla(shown):
             sliders.first, sliders.second = value_of(tab, "first"), value_of(tab, "second")
             facts = all_read_outs(tab)
             for m, name in enumerate(("acc", "gyro")):
-                assert facts[f"entropy of {name} (nats)"] == pytest.approx(sliders.entropies[m].item(), abs=1e-12)
+                entropy = "absent" if absent == name else pytest.approx(sliders.entropies[m].item(), abs=1e-12)
+                assert facts[f"entropy of {name} (nats)"] == entropy
                 assert facts[f"weight of {name}"] == pytest.approx(sliders.weights[m].item(), abs=1e-12)
             answer = sliders.fused.argmax().item()
             assert facts["fused answer"] == sliders.classes[answer]
@@ -338,9 +372,82 @@ def test_what_has_not_converged_says_so(shown):
     warning = "document.querySelector('.mmalign-warning').textContent"
     assert tab.run(warning) == ""
     press(tab, "mu", "Home")
-    assert "not converged" in tab.run(warning)
+    assert "Not converged" in tab.run(warning)
     press(tab, "mu", "End")
     assert tab.run(warning) == ""
+
+
+@pytest.mark.parametrize("kind", ["window", "lag", "sweeps"])
+def test_a_cell_that_is_pointed_at_or_walked_to_says_what_it_carries(shown, kind):
+    tab = shown(kind)
+    told = "document.querySelector('.mm-told').textContent"
+    lit = "[...document.querySelector('.mm-board svg').lastElementChild.children].length"
+    assert "Point at a cell" in tab.run(told) and tab.run(lit) == 0
+    tab.run("document.querySelector('.mm-board svg').focus()")
+    for key, code in [("ArrowDown", 40), ("ArrowRight", 39), ("ArrowRight", 39)]:
+        tab.ask("Input.dispatchKeyEvent", type="rawKeyDown", key=key, code=key, windowsVirtualKeyCode=code)
+    assert "step 0 goes to" in tab.run(told) and "step 2" in tab.run(told), "the first key enters at the corner"
+    assert tab.run(lit) == 3, "its row, its column, itself"
+    tab.run("document.querySelector('.mm-board').scrollIntoView({block: 'center'})")
+    x, y, side = tab.run(
+        "(({x, y, width}) => [x, y, width])(document.querySelector('.mm-board svg').getBoundingClientRect())"
+    )
+    tab.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x + side * 0.15, y=y + side * 0.15)
+    assert "step 0" in tab.run(told) and "%" in tab.run(told)
+    tab.ask("Input.dispatchKeyEvent", type="rawKeyDown", key="Escape", code="Escape", windowsVirtualKeyCode=27)
+    assert tab.run(lit) == 0
+
+
+def test_a_cell_carries_what_the_plan_of_the_package_says(shown):
+    tab, plan = shown("window"), window_sliders().plan.mass[0]
+    tab.run("document.querySelector('.mm-board svg').focus()")
+    for _ in range(2):
+        tab.ask(
+            "Input.dispatchKeyEvent", type="rawKeyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39
+        )
+    share = float(tab.run("document.querySelector('.mm-told b').textContent").removesuffix(" %")) / 100
+    assert share == pytest.approx(len(plan) * plan[0, 1].item(), abs=5e-4)
+
+
+@each_kind
+def test_a_reader_can_let_it_play_take_a_preset_and_go_back(shown, kind):
+    tab = shown(kind)
+    state = "JSON.stringify([...document.querySelectorAll('input, select')].map(e => e.value))"
+    press_button = "[...document.querySelectorAll('button')].find(e => e.textContent.includes('{}')).click()"
+    first = tab.run(state)
+    tab.run(press_button.format("play"))
+    tab.run("new Promise(done => setTimeout(done, 500))")
+    tab.run(press_button.format("pause"))
+    assert tab.run(state) != first
+    tab.run(press_button.format("reset"))
+    assert tab.run(state) == first
+
+
+@each_kind
+def test_a_redraw_takes_less_than_a_frame(shown, kind):
+    tab = shown(kind)
+    taken = tab.run("""[...document.querySelectorAll('input')].flatMap(input => [...Array(15).keys()].map(k => {
+        input.value = Number(input.min) + (input.max - input.min) * (3 + k % 9) / 12;
+        const start = performance.now();
+        input.dispatchEvent(new Event('input'));
+        return performance.now() - start;
+    })).sort((a, b) => a - b)""")
+    assert taken[len(taken) // 2] < 16, "milliseconds, of which a screen has 16.7"
+
+
+def test_the_scale_of_the_entropy_is_marked_and_so_is_the_best_window(shown):
+    tab = shown("window")
+    press(tab, "pair", "ArrowDown")
+    ticks = "[...document.querySelector('[name={}]').parentElement.querySelectorAll('.mm-ticks > span:not(.mm-best)')]"
+    assert tab.run(ticks.format("mu") + ".map(e => e.textContent)") == ["0.001", "0.01", "0.1", "1", "10"]
+    tab.run("new Promise(done => setTimeout(done, 600))")
+    assert tab.run("[...document.querySelectorAll('.mm-best')].map(e => !e.hidden)") == [True, False]
+
+
+def test_a_lag_outside_of_the_window_is_said_to_be_out_of_reach(shown):
+    tab = shown("lag")
+    press(tab, "lag", "End")
+    assert "outside of the window" in tab.run("document.querySelector('.mmalign-warning').textContent")
 
 
 # ---- the eyes --------------------------------------------------------------------------------------------------
@@ -361,22 +468,22 @@ def test_every_control_has_a_label_and_shows_where_the_keyboard_is(shown, kind):
 TOLD = {  # which slider goes to its least, what it says then, and what is said of the picture
     "window": ("window", "0 steps", "up to 0 steps"),
     "lag": ("window", "0 steps", "up to 0 steps"),
-    "sweeps": ("sweeps", "1 sweeps", "after 1 sweep:"),
+    "sweeps": ("sweeps", "1 sweep", "after 1 sweep:"),
     "decoding": ("step", "0", "at step 0 imputed"),
     "missing": ("survival", "0.01", "0 of 30 train samples"),
-    "entropy": ("first", "0", "acc 0.3333, 0.3333, 0.3333"),
+    "entropy": ("first", "0", "acc 0.333, 0.333, 0.333"),
 }
 
 
 @each_kind
 def test_a_screen_reader_is_told_of_every_change(shown, kind):
     tab, (name, told, seen) = shown(kind), TOLD[kind]
-    spoken = "[...document.querySelectorAll('[role=status][aria-live=polite]')].map(e => e.textContent)"
+    spoken = "[...document.querySelectorAll('[role=status]:not(.mm-told)')].map(e => e.textContent)"
     before = tab.run(spoken)
     press(tab, name, "Home")
     assert all(now != then for now, then in zip(tab.run(spoken), before, strict=True))
     assert tab.run(f"document.querySelector('[name={name}]').getAttribute('aria-valuetext')") == told
-    labels = tab.run("[...document.querySelectorAll('canvas, svg')].map(e => e.getAttribute('aria-label'))")
+    labels = tab.run("[...document.querySelectorAll('svg[role=img]')].map(e => e.getAttribute('aria-label'))")
     assert seen in " ".join(labels)
 
 
@@ -399,3 +506,159 @@ def test_on_paper_the_picture_and_the_numbers_stay_and_the_handles_go(shown, kin
     tab.ask("Emulation.setEmulatedMedia", media="print")
     assert tab.run("[...document.querySelectorAll('input')].every(e => getComputedStyle(e).display === 'none')")
     assert tab.run("[...document.querySelectorAll('canvas, svg, data, output')].every(e => e.checkVisibility())")
+
+
+# ---- the board of claims ---------------------------------------------------------------------------------------
+
+
+VERDICTS = "[...document.querySelectorAll('.mm-claims > li')].map(e => e.dataset.verdict)"
+
+
+def choose(tab, name, words):
+    """Take the option that says `words`."""
+    tab.run(
+        f"(select => {{ select.selectedIndex = [...select.options].findIndex(e => e.textContent === '{words}');"
+        f"select.dispatchEvent(new Event('change')) }})(document.querySelector('[name={name}]'))"
+    )
+
+
+@pytest.mark.parametrize("factor", [0.25, 1.0, 4.0])
+def test_the_board_judges_as_python_does_whatever_matters(shown, factor):
+    tab = shown("claims")
+    tab.run(
+        f"(e => {{ e.value = Math.log2({factor}); e.dispatchEvent(new Event('input')) }})"
+        "(document.querySelector('[name=factor]'))"
+    )
+    assert tab.run(VERDICTS) == claims_board(factor=factor).verdicts()
+
+
+def test_the_board_shows_whose_claims_on_which_data_with_which_verdict_a_reader_wants(shown):
+    tab = shown("claims")
+    every = claims_board().verdicts()
+    assert len(tab.run(VERDICTS)) == 6 and len({*every}) == 5
+    choose(tab, "family", "paper")
+    assert tab.run(VERDICTS) == [every[0], every[4]]
+    choose(tab, "dataset", "films")
+    assert tab.run(VERDICTS) == []
+    choose(tab, "family", "all claims")
+    assert tab.run(VERDICTS) == [every[1], every[3], every[5]]
+    choose(tab, "word", "the opposite")
+    assert tab.run(VERDICTS) == ["the opposite"]
+    assert "1 of 6 claims: 1 the opposite." in tab.run("document.querySelector('.mm-counts').textContent")
+
+
+def test_a_claim_opens_by_keyboard_to_its_seeds_its_grid_and_the_command_that_repeats_it(shown):
+    tab = shown("claims")
+    tab.run("document.querySelector('.mm-claims summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        tab.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert tab.run("document.querySelector('.mm-claims details').open")
+    told = tab.run("document.querySelector('.mm-opened').innerText")
+    for words in ("0: +0.1 · 1: +0.3", "book/grids/one.yaml", "mmalign table runs", "+0.2 accuracy"):
+        assert words in told
+    assert list(tab.complaints()) == []
+
+
+# ---- the first picture -----------------------------------------------------------------------------------------
+
+
+def scrub(tab, share):
+    tab.run(
+        f"(e => {{ e.value = {share}; e.dispatchEvent(new Event('input')) }})"
+        "(document.querySelector('input[type=range]'))"
+    )
+
+
+def test_the_picture_plays_by_itself_and_stops_when_asked(shown):
+    tab = shown("story")
+    place = "Number(document.querySelector('input[type=range]').value)"
+    wait = "new Promise(done => setTimeout(done, 400))"
+    first = tab.run(place)
+    tab.run(wait)
+    second = tab.run(place)
+    tab.run("document.querySelector('button').click()")
+    third = tab.run(place)
+    tab.run(wait)
+    assert first < second <= third == tab.run(place)
+
+
+def test_the_picture_tells_its_scenes_and_counts_what_was_wrong(shown):
+    tab = shown("story")
+    said, lines = "document.querySelector('.mm-said').textContent", "document.querySelectorAll('.mm-story line').length"
+    met = []
+    for share in (0.0, 0.3, 0.5, 0.7, 1.0):
+        scrub(tab, share)
+        met.append(tab.run(said))
+    assert len({*met}) == 5 and met[-1].startswith("2 of 3 steps are right")
+    scrub(tab, 0.4)
+    assert tab.run(lines) >= 3
+
+
+def test_who_wants_less_motion_gets_the_last_scene_at_rest(show, folder, served):  # noqa: F811
+    tab = show("about:blank")
+    features = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+    tab.ask("Emulation.setEmulatedMedia", features=features)
+    tab.events.clear()
+    tab.ask("Page.navigate", url=f"{served}/story.html")
+    tab.run("new Promise(done => setTimeout(done, 800))")
+    assert "2 of 3 steps are right" in tab.run("document.querySelector('.mm-said').textContent")
+    assert "play" in tab.run("document.querySelector('.mm-story button').textContent")
+
+
+# ---- the playground --------------------------------------------------------------------------------------------
+
+
+def test_a_word_of_ones_own_gets_the_plan_of_the_package(shown):
+    tab, ground = shown("playground"), playground(source="word")
+    choose(tab, "source", "a word: letters and sounds")
+    for letters, sounds in [("knight", "N AY T"), ("tan", "t n")]:
+        for name, words in (("letters", letters), ("sounds", sounds)):
+            tab.run(
+                f"(e => {{ e.value = '{words}'; e.dispatchEvent(new Event('input')) }})"
+                f"(document.querySelector('[name={name}]'))"
+            )
+        ground.word = letters, sounds
+        plan = ground.solve(ground.cost())
+        assert all_read_outs(tab)["cost"] == pytest.approx(plan.cost.item(), abs=1e-9)
+        assert all_read_outs(tab)["sweeps"] == plan.sweeps
+    assert list(tab.complaints()) == []
+
+
+def test_the_address_keeps_the_state_and_gives_it_back(shown, show, served):  # noqa: F811
+    tab = shown("playground")
+    choose(tab, "order", "a constant lag")
+    drag(tab, "window", 0.3)
+    address = tab.run("location.href")
+    assert "order=a+constant+lag" in address and "window=" in address and "mu" not in address
+    again = show(address)
+    assert all_read_outs(again) == all_read_outs(tab)
+    again.run("[...document.querySelectorAll('button')].find(e => e.textContent.includes('reset')).click()")
+
+
+@pytest.mark.parametrize("order", ["a constant lag", "a clock that drifts", "steps repeated", "out of order"])
+def test_without_noise_a_planted_pair_is_found_again(shown, order):
+    tab = shown("playground")
+    choose(tab, "order", order)
+    choose(tab, "way", "one-sided: rows only")
+    press(tab, "noise", "Home")
+    drag(tab, "mu", 0.2)
+    facts = all_read_outs(tab)
+    assert facts["mass on the truth"] > (0.3 if order == "steps repeated" else 0.6)
+
+
+def test_a_balanced_plan_never_shifts_and_a_one_sided_one_does(shown):
+    tab = shown("playground")
+    moved = {}
+    for words in ("a lag that no plan holds", "the same, one-sided"):
+        tab.run(f"[...document.querySelectorAll('button')].find(e => e.textContent === '{words}').click()")
+        moved[words] = all_read_outs(tab)["mean displacement"]
+    assert abs(moved["a lag that no plan holds"]) < 0.05 < 1 < moved["the same, one-sided"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_board_can_be_read_and_fits_a_phone(shown, board, scheme):
+    tab = shown(board, width=390, scheme=scheme)
+    assert tab.run("document.documentElement.scrollWidth") <= 390
+    assert tab.run(FAINT) == []
+    assert list(tab.complaints()) == []

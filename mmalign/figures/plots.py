@@ -1,7 +1,7 @@
 """Figures of the book: each takes tensors or rows and returns the Axes. Colours are told apart by everyone.
 
-Call `style()` once in a chapter. Figures keep a transparent ground and mid-grey ink, so that they read on
-the light and on the dark page.
+Call `style()` once in a chapter. Colours come from `palette`, by the name of what is drawn; in a notebook
+figures are vector pictures, and a phone gets their panels stacked (`pages`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,25 +14,29 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from .. import masks
+from . import pages, palette
+from .palette import INK
 
-INK = "#7a7a7a"  # readable on white and on near-black
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito
 MASS = "cividis"  # from dark to light, even for colour-blind readers
+WORDS = "#333333"  # figures lie on white, in the dark on a white card
+COLOURS = palette.SERIES  # of things without a role
 
 
 def style() -> None:
     """Set the look of the book for every figure that follows."""
-    sns.set_theme(context="notebook", style="ticks", palette=COLOURS)
+    sns.set_theme(context="notebook", style="ticks", palette=palette.SERIES)
     plt.rcParams.update(
         {
-            "figure.figsize": (7, 3.2), "figure.dpi": 110, "savefig.transparent": True,
-            "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
-            "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.titlecolor": INK,
-            "xtick.color": INK, "ytick.color": INK, "grid.color": INK, "grid.alpha": 0.25,
+            "figure.figsize": (7, 3.2), "figure.dpi": 110, "savefig.transparent": False,
+            "figure.facecolor": "white", "axes.facecolor": "white", "legend.frameon": False,
+            "text.color": WORDS, "axes.labelcolor": WORDS, "axes.edgecolor": INK, "axes.titlecolor": WORDS,
+            "xtick.color": WORDS, "ytick.color": WORDS, "grid.color": INK, "grid.alpha": 0.25,
             "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False,
-            "svg.hashsalt": "mmalign", "font.size": 10, "axes.titlesize": 11,
+            "svg.hashsalt": "mmalign", "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10,
+            "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "figure.constrained_layout.use": True,
         }
     )  # fmt: skip
+    pages.install()
 
 
 def show_matrix(
@@ -60,6 +64,11 @@ def show_matrix(
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     ax.set(title=title, xlabel=columns, ylabel=rows)
+    for axis, side, name in ((ax.yaxis, "left", rows), (ax.xaxis, "bottom", columns)):
+        if palette.role(name.removeprefix("step of the ")):  # an edge has the colour of its sequence
+            shade = palette.colour(name.removeprefix("step of the "))
+            axis.label.set_color(shade)
+            ax.spines[side].set(color=shade, linewidth=2.5)
     return ax
 
 
@@ -80,9 +89,12 @@ def show_curves(
 ) -> Axes:
     """Draw named curves, each with its own colour, dash and marker; `mark` draws a line at a place of x."""
     ax = ax or plt.subplots()[1]
-    looks = zip(mpl.cycler(linestyle=["-", "--", "-.", ":"]) * mpl.cycler(marker=["o", "s"]), strict=False)
-    for (name, values), (look,), colour in zip(curves.items(), looks, COLOURS, strict=False):
-        ax.plot(range(len(values)) if x is None else x, values, label=name, color=colour, markersize=3, **look)
+    roles = [palette.role(name) for name in curves]
+    for place, (name, values) in enumerate(curves.items()):
+        look = {"color": palette.colour(name, place), "marker": palette.marker(name, place), "markersize": 3.5}
+        before = roles[:place].count(roles[place])  # curves of one role have one colour: dashes tell them apart
+        line = ("-", "--", "-.", ":")[before % 4]
+        ax.plot(range(len(values)) if x is None else x, values, line, label=name, **look)
     if mark is not None:
         ax.axvline(mark, color=INK, linestyle=":", linewidth=1)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -100,14 +112,25 @@ def show_paired(
         ax.plot(
             names,
             values,
-            color=COLOURS[0],
-            alpha=0.5,
+            color=INK,
+            alpha=0.6,
             marker="o",
             markersize=4,
             label="one seed" if seed == 0 else None,
         )
-    ax.plot(names, [np.mean(scores[name]) for name in names], color=COLOURS[5], marker="D", linewidth=2.5, label="mean")
+    ax.plot(names, [np.mean(scores[name]) for name in names], color="#222222", linewidth=2.5, label="mean")
+    for name in names:
+        if palette.role(name):
+            ax.plot(name, np.mean(scores[name]), palette.marker(name), color=palette.colour(name), markersize=8)
     ax.set(ylabel=ylabel, title=title)
     ax.margins(x=0.15)
     ax.legend()
     return ax
+
+
+def rings(
+    ax: Axes, columns: Sequence[float], rows: Sequence[float], *, size: float = 40, label: str | None = None
+) -> None:
+    """Ring the true cells of a matrix, so that they are seen on every shade."""
+    for edge, width, name in (("white", 3.2, None), ("#111111", 1.4, label)):
+        ax.scatter(columns, rows, s=size, facecolors="none", edgecolors=edge, linewidths=width, label=name)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...data import missing
 from ...data.source import TEST, TRAIN, VALID
 from ...errors import SEED, SHARE, InputError, check, one_of, whole
-from .. import plots
+from .. import palette, plots
 from .base import Sliders
 
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
@@ -78,11 +78,11 @@ class MissingSliders(Sliders):
     def draw(self) -> Figure:
         keeps = self.keeps()
         gone = {"fill": False, "edgecolor": plots.INK, "hatch": "////"}
-        looks = {True: {"color": plots.COLOURS[5]}, False: gone}
+        looks = {True: {"color": palette.COLOURS["victim"]}, False: gone}
         figure, axes = plt.subplots(3, 1, figsize=(6.4, 2.6))
         for ax, (name, kept) in zip(axes, keeps.items(), strict=True):
             for place, there in enumerate(kept.tolist()):
-                ax.bar(place, 0.9, bottom=1, color=plots.COLOURS[0])
+                ax.bar(place, 0.9, bottom=1, color=palette.COLOURS["visible"])
                 ax.bar(place, 0.9, **looks[there])
             ax.set(xlim=(-1, max(map(len, keeps.values()))), xticks=[], yticks=[])
             ax.set_ylabel(name, rotation=0, ha="right", va="center")

@@ -9,7 +9,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ... import masks, transport
+from ... import transport
 from ...errors import InputError, check, whole
 from .. import plots
 from .base import PlanSliders, doubles, rounded, square, within
@@ -21,6 +21,8 @@ class WindowSliders(PlanSliders):
     Args:
         costs: name of a pair -> (l, l) cost, rows visible and columns victim; kept to 4 decimals.
         matches: name of a pair -> (l,) the true row of each column, where it is known.
+        sequences: name of a pair -> what stands along the margins: (l,) numbers or words for the rows, and for the
+            columns; by default what the two have most in common, as the cost tells it (`margins`).
         traits: where the sliders stand at first: window, mu, pair (a place in `costs`); also tol, max_sweeps.
 
     >>> sliders = WindowSliders({"a step late": 1 - torch.eye(4).roll(1, 1)}, window=1, mu=0.1)
@@ -37,13 +39,19 @@ class WindowSliders(PlanSliders):
     pair = traitlets.Int(0).tag(sync=True)
 
     def __init__(
-        self, costs: Mapping[str, Tensor], matches: Mapping[str, Sequence[int]] | None = None, **traits: object
+        self,
+        costs: Mapping[str, Tensor],
+        matches: Mapping[str, Sequence[int]] | None = None,
+        sequences: Mapping[str, tuple[Sequence, Sequence]] | None = None,
+        **traits: object,
     ) -> None:
         pairs = []
         for name, cost in costs.items():
             match = (matches or {}).get(name)
             match = None if match is None else torch.as_tensor(match).tolist()
-            pairs.append({"name": name, "cost": square(f"the cost of {name!r}", cost), "match": match})
+            kept = square(f"the cost of {name!r}", cost)
+            visible, victim = map(along, (sequences or {}).get(name) or margins(doubles(kept)))
+            pairs.append({"name": name, "cost": kept, "match": match, "visible": visible, "victim": victim})
         super().__init__(pairs=pairs, **traits)
 
     @traitlets.validate("pair")
@@ -86,10 +94,11 @@ class LagSliders(PlanSliders):
     {'balanced plan': 0.0, 'one-sided plan': 0.67}
     """
 
-    shown = (*PlanSliders.shown, "lag", "reach", "cost")
+    shown = (*PlanSliders.shown, "lag", "reach", "cost", "along")
 
     kind = traitlets.Unicode("lag").tag(sync=True)
     cost = traitlets.List().tag(sync=True)  # (l, l + 2 * reach), the visible steps against the whole sequence
+    along = traitlets.List().tag(sync=True)  # (l + 2 * reach,), its first principal component
     reach = traitlets.Int().tag(sync=True)
     lag = traitlets.Int(0).tag(sync=True)
 
@@ -101,7 +110,8 @@ class LagSliders(PlanSliders):
             )
         sequence = F.normalize(sequence.double(), dim=1)
         cost = 1 - sequence[reach : len(sequence) - reach] @ sequence.T
-        super().__init__(cost=rounded(cost), reach=reach, **traits)
+        component = torch.linalg.svd(sequence - sequence.mean(0))[0][:, 0]
+        super().__init__(cost=rounded(cost), along=rounded(component), reach=reach, **traits)
 
     @traitlets.validate("lag")
     def _check_lag(self, proposal: dict) -> int:
@@ -140,17 +150,21 @@ class SweepSliders(PlanSliders):
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
 
-    shown = (*PlanSliders.shown, "sweeps", "most", "cost")
+    shown = (*PlanSliders.shown, "sweeps", "most", "cost", "visible", "victim")
     named = ("sweeps", *PlanSliders.named)
 
     kind = traitlets.Unicode("sweeps").tag(sync=True)
     cost = traitlets.List().tag(sync=True)  # (l, l)
+    visible = traitlets.List().tag(sync=True)  # (l,)
+    victim = traitlets.List().tag(sync=True)  # (l,)
     most = traitlets.Int(60).tag(sync=True)
     sweeps = traitlets.Int(1).tag(sync=True)
 
     def __init__(self, cost: Tensor, most: int = 60, **traits: object) -> None:
         check("most", most, whole(2))
-        super().__init__(cost=square("the cost", cost), most=most, **traits)
+        cost = square("the cost", cost)
+        visible, victim = map(rounded, margins(doubles(cost)))
+        super().__init__(cost=cost, visible=visible, victim=victim, most=most, **traits)
 
     @traitlets.validate("sweeps")
     def _check_sweeps(self, proposal: dict) -> int:
@@ -180,7 +194,7 @@ class SweepSliders(PlanSliders):
             plots.show_matrix(plan, left, title=title, window=self.window, high=1 / len(plan))
         gaps = {"gap": self.gaps}
         plots.show_curves(gaps, right, x=range(1, self.most + 1), xlabel="sweeps", ylabel="gap", mark=self.sweeps)
-        right.axhline(self.tol, color=plots.COLOURS[2], linestyle="--", label=f"tolerance {self.tol:g}")
+        right.axhline(self.tol, color=plots.INK, linestyle="--", label=f"tolerance {self.tol:g}")
         right.set(yscale="log", ylim=(1e-6, 10))
         right.legend()
         return figure
@@ -199,7 +213,8 @@ def one_sided(cost: Tensor, window: int, mu: float) -> Tensor:
     >>> one_sided(torch.zeros(2, 2), window=0, mu=1.0).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    outside = masks.outside_window(len(cost), window)
+    place = torch.arange(len(cost))
+    outside = (place[:, None] - place).abs() > window
     return (-cost / mu).masked_fill(outside, -torch.inf).softmax(1) / len(cost)
 
 
@@ -207,3 +222,23 @@ def displacement(plan: Tensor) -> float:
     """The mean of j - i over the mass of a plan (l, l), in steps; 0 for every balanced plan."""
     place = torch.arange(len(plan), dtype=plan.dtype)
     return (plan * (place - place[:, None])).sum().item()
+
+
+def margins(cost: Tensor) -> tuple[Tensor, Tensor]:
+    """(l, l) -> two curves (l,): what two sequences have most in common, as far as their cost tells it.
+
+    The best product of a row and a column for the similarities 1 - cost (its first singular vectors), in any unit.
+
+    >>> x, y = margins(1 - torch.tensor([[1.0, -2.0], [2.0, -4.0]]))
+    >>> (x / x[0]).round(decimals=4).tolist(), (y / y[0]).round(decimals=4).tolist()
+    ([1.0, 2.0], [1.0, -2.0])
+    """
+    rows, size, columns = torch.linalg.svd(1 - cost.double())
+    first = rows[:, 0] * size[0].sqrt(), columns[0] * size[0].sqrt()
+    sign = 1 - 2 * int(first[0][first[0].abs().argmax()] < 0)  # the same curve on every machine
+    return sign * first[0], sign * first[1]
+
+
+def along(values: Sequence) -> list:
+    """What is stored of a margin: words as they are, numbers rounded."""
+    return [*values] if isinstance(values[0], str) else rounded(values)

@@ -5,7 +5,6 @@ float64. Live, what a control shows is a trait: read it, set it, observe it.
 """
 
 import html
-import io
 import json
 from base64 import b64encode
 from collections.abc import Sequence
@@ -21,11 +20,12 @@ from torch import Tensor
 
 from ... import transport
 from ...errors import ABOVE_0, InputError, check, whole
-from .. import plots
+from .. import pages, palette, plots
 
 STATIC = Path(__file__).parents[1] / "static"
 # anywidget takes one module that imports nothing: the parts, in the order of their names.
-MODULE = "\n".join(path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.js")))
+MODULE = "\n".join([palette.javascript(), *(path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.js")))])
+STYLE = "\n".join([palette.css(), *(path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.css")))])
 DIGITS = 4  # of a stored number: what the sliders show is small to store, and exactly what Python computes with
 
 
@@ -33,7 +33,7 @@ class Sliders(anywidget.AnyWidget):
     """A picture that moves. Subclasses name their `kind` and traits, draw their still twin, and put it in words."""
 
     _esm = MODULE
-    _css = STATIC / "alignment.css"
+    _css = STYLE
     shown: ClassVar[tuple[str, ...]] = ()  # traits that the page needs
     named: ClassVar[tuple[str, ...]] = ()  # traits that a reader moves
 
@@ -53,24 +53,25 @@ class Sliders(anywidget.AnyWidget):
         return f"{type(self).__name__}({', '.join(told)})"
 
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
-        """Live view, page and picture; a front end takes the best that it can show."""
+        """Live view, and a page that holds the picture; a front end takes the best that it can show."""
         data, about = super()._repr_mimebundle_(**options)
         picture, words = self._picture(), html.escape(self.describe())
         state = {name: getattr(self, name) for name in ("kind", *self.shown)}
         still = (
             f'<div class="mmalign-widget" data-widget="alignment" '
             f'data-state="{html.escape(json.dumps(state, separators=(",", ":")))}">'
-            f'<img alt="{words}" src="data:image/png;base64,{picture}"></div>'
+            f'<img alt="{words}" src="data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"></div>'
         )
-        return {**data, "text/plain": repr(self), "text/html": still, "image/png": picture}, about
+        return {**data, "text/plain": repr(self), "text/html": still}, about
 
     def _picture(self) -> str:
-        """A PNG in base64."""
-        figure, memory = self.draw(), io.BytesIO()
-        figure.tight_layout()
-        figure.savefig(memory, format="png", dpi=80, facecolor="white", transparent=False, metadata={"Software": None})
+        """The still twin as SVG, on white."""
+        figure = self.draw()
+        figure.set_layout_engine("constrained")
+        figure.patch.set(facecolor="white", alpha=1)
+        picture = pages.svg(figure)
         plt.close(figure)
-        return b64encode(memory.getvalue()).decode()
+        return picture
 
 
 class PlanSliders(Sliders):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...errors import InputError
-from .. import plots
+from .. import palette, plots
 from .base import PlanSliders, doubles, rounded, square, within
 
 
@@ -87,14 +87,14 @@ class DecodingSliders(PlanSliders):
     def draw(self) -> Figure:
         case, steps = self.cases[self.case], range(len(self.visible))
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.2))
-        looks = {"visible": (0, "o-"), "true victim": (2, "s--"), "imputed": (5, "o-")}
+        looks = {"visible": "o-", "true victim": "s--", "imagined": "D-"}
         curves = self.visible, case["victim"], self.imputed
-        for values, (name, (place, look)) in zip(curves, looks.items(), strict=True):
-            left.plot(steps, values, look, color=plots.COLOURS[place], markersize=4, label=name)
+        for values, (name, look) in zip(curves, looks.items(), strict=True):
+            left.plot(steps, values, look, color=palette.colour(name), markersize=4, label=name)
         left.axvline(self.step, color=plots.INK, linestyle=":", linewidth=1)
         left.set(xlabel="step", ylabel="value")
         left.legend()
-        right.bar(steps, self.weights[:, self.step].tolist(), color=plots.COLOURS[0])
+        right.bar(steps, self.weights[:, self.step].tolist(), color=palette.COLOURS["visible"])
         right.axvline(self.step, color=plots.INK, linestyle=":", linewidth=1)
         right.set(xlabel="step of the visible sequence", ylabel=f"weight in step {self.step}", title=case["name"])
         return figure

@@ -12,7 +12,7 @@ from ...errors import AT_LEAST_0, InputError, check, one_of
 from ...neighbours.certainty import Classes
 from ...neighbours.mla import entropy_weights
 from ...neighbours.senses import fuse
-from .. import plots
+from .. import palette
 from .base import Sliders, doubles, rounded
 
 
@@ -85,7 +85,8 @@ class EntropySliders(Sliders):
 
     def draw(self) -> Figure:
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.2))
-        places, shades = range(len(self.classes)), [plots.COLOURS[place] for place in (0, 5, 2)]
+        places = range(len(self.classes))
+        shades = [palette.COLOURS[role] for role in ("visible", "victim", "neighbour")]
         shares = torch.cat([self.outputs, self.fused[None]]).softmax(1).tolist()
         for m, (name, row) in enumerate(zip([*self.names, "fused"], shares, strict=True)):
             if name != self.absent:
