@@ -1,7 +1,8 @@
 """The rendered book in a real browser: headless Chromium, spoken to over its DevTools protocol.
 
-Each page is shown twice, as unlike as readers are: on a desk in the light from a web server, and on a phone in the
-dark from a file. What the browser met there is kept, and every test reads some of it.
+Each page is opened twice, from a web server and from a file. The first is then made narrower and darker, as a reader
+might: on a desk, a tablet and a phone, in the light and in the dark. What the browser met is kept, and every test reads
+some of it: a page is visited once, however many questions there are.
 """
 
 import itertools
@@ -27,7 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"
 ENTRIES = re.findall(r"(?:root|file): (\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [f"{entry}.html" for entry in [*ENTRIES, "search", "genindex", "prf-prf"]]
-WAYS = {"http": {"width": 1280, "scheme": "light"}, "file": {"width": 390, "scheme": "dark"}}
+SIZES = {"desk": 1280, "tablet": 820, "phone": 390}
+SCHEMES = ("light", "dark")
+VIEWS = [(size, scheme) for scheme in SCHEMES for size in SIZES]
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
 --disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0""".split()
@@ -37,7 +40,12 @@ pytestmark = [
     pytest.mark.skipif(not (HTML / "index.html").exists(), reason="NO RENDERED BOOK: run `make html` first"),
 ]
 each_page = pytest.mark.parametrize("page", PAGES)
-each_way = pytest.mark.parametrize("way", WAYS)
+
+
+# Three frames: what waits for a frame to fit itself to the page has done so.
+SETTLED = (
+    "new Promise(done => { let n = 0; const next = () => ++n > 3 ? done(true) : requestAnimationFrame(next); next(); })"
+)
 
 
 class Tab:
@@ -66,13 +74,16 @@ class Tab:
         """Returns when the page has loaded and every formula is typeset."""
         for domain in ["Page", "Runtime", "Network", "Log"]:
             self.ask(f"{domain}.enable")
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.resize(width, scheme)
         self.ask("Network.setCacheDisabled", cacheDisabled=True)  # every page is the first that a reader opens
         self.ask("Page.navigate", url=page)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.receive()
-        self.run("Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => true)")
+        self.run(f"Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => {SETTLED})")
+
+    def resize(self, width, scheme):
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def run(self, script):
         answer = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -210,19 +221,71 @@ def outlines(selector):
     return f"[...document.querySelectorAll('{selector}')].map(element => element.outerHTML.slice(0, 160))"
 
 
-LOOKS = {
+# Of the page as it was loaded.
+ONCE = {
     "raw_formulas": outlines(".math:not(:has(mjx-container))"),
     "broken_formulas": outlines("mjx-merror, merror"),
     "silent_formulas": outlines("mjx-container:not(:has(math))"),
     "dead_widgets": outlines("div.mmalign-widget > img"),
     "nameless_images": outlines('img:not([alt]), img[alt=""]'),
+}
+# In one colour scheme.
+COLOURED = {
     "grounds": "[...document.querySelectorAll('.cell_output img')].map(e => getComputedStyle(e).backgroundColor)",
     "theme": "document.documentElement.dataset.theme",
+    "faint": FAINT,
+}
+# At one width. A box may scroll only where it shows that it does.
+SIZED = {
     "width": "document.documentElement.scrollWidth",
     "too_wide": """[...document.querySelectorAll('.bd-article *')]
         .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
         .map(element => element.outerHTML.slice(0, 120)).slice(0, 5)""",
-    "faint": FAINT,
+    "cut": """[...document.querySelectorAll('.bd-article :is(mjx-math, div.math, pre, table, .output, figure)')]
+        .filter(e => e.checkVisibility() && e.clientWidth !== undefined && !e.closest('.mm-scrolls'))
+        .map(e => [e, e.matches('mjx-math') ? e.getBoundingClientRect().right
+            - (e.closest('div.math, p, li, td, th, dd, figcaption') ?? document.body).getBoundingClientRect().right
+            : e.querySelector('.mm-scrolls') ? 0 : e.scrollWidth - e.clientWidth])
+        .filter(([, over]) => over > 1)
+        .map(([e, over]) => `${over | 0} px: ${e.outerHTML.slice(0, 160)}`)""",
+    "scrolling": outlines(".mm-scrolls"),
+    "long_lines": """[...document.querySelectorAll('.bd-article section > p')].flatMap(words => {
+        const lines = Math.round(words.clientHeight / parseFloat(getComputedStyle(words).lineHeight));
+        const plain = !words.querySelector('mjx-container') && words.textContent.length;
+        return plain && lines > 2 && plain / lines > 82 ? [`${plain / lines}: ${words.textContent.slice(0, 60)}`] : [];
+    })""",
+}
+# Fingers and eyes, on a phone. A link inside a sentence may be as high as its line (WCAG 2.5.8).
+PHONE = {
+    "small_targets": """[...document.querySelectorAll('.bd-article :is(button, input, select, summary, [tabindex="0"]),'
+            + '.bd-header-article :is(button, a), .prev-next-area a')]
+        .filter(e => e.checkVisibility({visibilityProperty: true}))
+        .filter(e => !e.matches('.copybtn, .mm-scrolls, pre, table, mjx-container'))
+        .map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])
+        .filter(([, box]) => box.height && Math.min(box.height, box.width) < 39.5)
+        .map(([e, box]) => `${box.width | 0} x ${box.height | 0}: ${e.outerHTML.slice(0, 120)}`)""",
+    "small_words": """(async () => {
+        const found = [];
+        const tell = (pixels, where, words) => pixels < 8.95 && words.trim()
+            && found.push(`${pixels.toFixed(1)} px: ${words.trim().slice(0, 30)} in ${where}`);
+        for (const words of document.querySelectorAll('.bd-article .mmalign-alignment svg text')) {
+            tell(parseFloat(getComputedStyle(words).fontSize) * words.getScreenCTM().a, 'a widget', words.textContent);
+        }
+        for (const image of document.querySelectorAll('.cell_output img')) {
+            image.loading = 'eager';
+            await image.decode().catch(() => {});
+            const address = image.currentSrc;
+            if (!address.endsWith('.svg')) { found.push(`no vectors: ${image.alt.slice(0, 60)}`); continue; }
+            const picture = new DOMParser().parseFromString(await (await fetch(address)).text(), 'image/svg+xml');
+            const scale = image.clientWidth / picture.documentElement.viewBox.baseVal.width;
+            for (const words of picture.querySelectorAll('text')) {   // indices may be smaller
+                const sizes = [words, ...words.querySelectorAll('tspan')].map(part =>
+                    /font(?:-size)?: [^;]*?([\\d.]+)px/.exec(part.getAttribute('style') ?? '')?.[1] ?? 0);
+                tell(Math.max(...sizes) * scale || 99, address.slice(-30), words.textContent);
+            }
+        }
+        return found.slice(0, 8);
+    })()""",
 }
 
 
@@ -232,94 +295,136 @@ def axe_core():
     return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8") if package else None
 
 
+def met(tab, home):
+    """What a browser says of a page that it has shown."""
+    own = (home, "data:", "blob:")
+    return {
+        "bytes": tab.bytes(),
+        "elsewhere": [address for address in tab.requests() if not address.startswith(own)],
+        "complaints": list(tab.complaints()),
+    }
+
+
 @pytest.fixture(scope="module")
 def look(devtools, site):
-    """A function that shows a page once a way, and says what the browser met there."""
+    """A function that shows a page once, in every view, and says what the browser met there."""
     axe = axe_core()
 
     @cache
-    def look(page, way):
-        home = site if way == "http" else HTML.as_uri()
+    def look(page):
+        ask = lambda tab, questions: {name: tab.run(script) for name, script in questions.items()}  # noqa: E731
         with new_tab(devtools) as tab:
-            tab.show(f"{home}/{page}", **WAYS[way])
-            found = {name: tab.run(script) for name, script in LOOKS.items()}
-            own = (home, "data:", "blob:")
-            found["bytes"] = tab.bytes()
-            found["elsewhere"] = [address for address in tab.requests() if not address.startswith(own)]
-            found["complaints"] = list(tab.complaints())
-            found["axe"] = tab.run(f"{axe};\n{AXE}") if axe else None
+            tab.show(f"{HTML.as_uri()}/{page}", SIZES["phone"], "dark")
+            found = {"file": ask(tab, ONCE) | met(tab, HTML.as_uri())}
+        with new_tab(devtools) as tab:
+            tab.show(f"{site}/{page}", SIZES["desk"], "light")
+            found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
+            for size, scheme in VIEWS:
+                tab.resize(SIZES[size], scheme)
+                tab.run(SETTLED)
+                view = found["views"][size, scheme] = ask(tab, SIZED)
+                if size != "tablet":
+                    view |= ask(tab, COLOURED)
+            found |= ask(tab, PHONE)
+            for scheme in SCHEMES if axe else ():
+                tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
+                found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
+            found |= met(tab, site)
         return SimpleNamespace(**found)
 
     return look
+
+
+def in_views(page, name):
+    """What is wrong, by the view in which it is; nothing where nothing is."""
+    return {f"{size}, {scheme}": view[name] for (size, scheme), view in page.views.items() if view.get(name)}
 
 
 # ---- every page
 
 
 @each_page
-@each_way
-def test_a_page_shows_without_an_error_or_a_request_elsewhere(look, page, way):
-    assert look(page, way).elsewhere == []
-    assert look(page, way).complaints == []
+def test_a_page_shows_without_an_error_or_a_request_elsewhere(look, page):
+    assert look(page).elsewhere == look(page).file["elsewhere"] == []
+    assert look(page).complaints == look(page).file["complaints"] == []
 
 
 @each_page
-@each_way
-def test_every_formula_is_typeset_and_can_be_spoken(look, page, way):
-    assert look(page, way).raw_formulas == []
-    assert look(page, way).broken_formulas == []
-    assert look(page, way).silent_formulas == [], "a screen reader needs MathML beside each formula"
+def test_every_formula_is_typeset_and_can_be_spoken(look, page):
+    for seen in (vars(look(page)), look(page).file):
+        assert seen["raw_formulas"] == []
+        assert seen["broken_formulas"] == []
+        assert seen["silent_formulas"] == [], "a screen reader needs MathML beside each formula"
 
 
 @each_page
-@each_way
-def test_every_picture_has_alt_text(look, page, way):
-    assert look(page, way).nameless_images == []
+def test_every_picture_has_alt_text_and_every_widget_draws_itself(look, page):
+    for seen in (vars(look(page)), look(page).file):
+        assert seen["nameless_images"] == []
+        assert seen["dead_widgets"] == []
 
 
 @each_page
-@each_way
-def test_nothing_is_wider_than_the_screen(look, page, way):
-    assert look(page, way).width <= WAYS[way]["width"], look(page, way).too_wide
+def test_nothing_is_cut_or_hidden_sideways_in_any_view(look, page):
+    for (size, scheme), view in look(page).views.items():
+        assert view["width"] <= SIZES[size], (size, scheme, view["too_wide"])
+    assert in_views(look(page), "cut") == {}
+    assert not {view for view in in_views(look(page), "scrolling") if view.startswith("desk")}, "a desk has room"
 
 
 @each_page
-@each_way
-def test_all_text_can_be_read_in_the_light_and_in_the_dark(look, page, way):
-    assert look(page, way).theme == WAYS[way]["scheme"]
-    assert look(page, way).faint == [], "WCAG asks for a contrast of 4.5"
+def test_lines_of_prose_are_as_long_as_an_eye_follows(look, page):
+    assert in_views(look(page), "long_lines") == {}
 
 
 @each_page
-@each_way
-def test_axe_core_finds_nothing_serious(look, page, way):
-    if look(page, way).axe is None:
+def test_all_text_can_be_read_in_the_light_and_in_the_dark(look, page):
+    assert {(scheme, view["theme"]) for (_, scheme), view in look(page).views.items() if "theme" in view} == {
+        (scheme, scheme) for scheme in SCHEMES
+    }
+    assert in_views(look(page), "faint") == {}, "WCAG asks for a contrast of 4.5"
+
+
+@each_page
+def test_on_a_phone_fingers_find_what_they_press(look, page):
+    assert look(page).small_targets == []
+
+
+@each_page
+def test_on_a_phone_words_in_pictures_are_9_pixels_or_more(look, page):
+    assert look(page).small_words == []
+
+
+@each_page
+def test_axe_core_finds_nothing_serious(look, page):
+    if look(page).axe is None:
         pytest.skip("NO AXE-CORE FOUND: `make` installs it, see Makefile")
-    assert look(page, way).axe == []
+    assert look(page).axe == {scheme: [] for scheme in SCHEMES}
 
 
 @each_page
 def test_figures_keep_their_white_ground_in_the_dark(look, page):
-    assert set(look(page, "file").grounds) <= {"rgb(255, 255, 255)"}
-
-
-@each_page
-@each_way
-def test_every_widget_draws_itself(look, page, way):
-    assert look(page, way).dead_widgets == []
+    assert set(look(page).views["phone", "dark"]["grounds"]) <= {"rgb(255, 255, 255)"}
 
 
 def test_the_table_in_the_readme_is_what_was_measured(look):
-    seen = [look(page, way) for page in PAGES for way in WAYS]
+    seen = [look(page) for page in PAGES]
     if seen[0].axe is None:
         pytest.skip("NO AXE-CORE FOUND: `make` installs it, see Makefile")
-    count = lambda name: sum(len(getattr(one, name)) for one in seen)  # noqa: E731
+    count = lambda name: sum(len(getattr(one, name)) + len(one.file.get(name, ())) for one in seen)  # noqa: E731
+    largest = max(max(one.bytes, one.file["bytes"]) for one in seen)
+    assert largest < 5e6
     rows = {
-        "the largest page, with all that it loads": f"under {math.ceil(max(one.bytes for one in seen) / 1e6)} MB",
+        "the largest page, with all that it loads": f"under {math.ceil(largest / 1e6)} MB",
         "requests to another origin": count("elsewhere"),
         "errors in the console": count("complaints"),
-        "serious or critical findings of axe-core, in the light and in the dark": count("axe"),
+        "serious or critical findings of axe-core, in the light and in the dark": sum(
+            len(found) for one in seen for found in one.axe.values()
+        ),
         "images without alt text": count("nameless_images"),
+        "formulas, lines of code, outputs and tables cut sideways, at 1280, 820 and 390 pixels": sum(
+            len(in_views(one, "cut")) for one in seen
+        ),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     (ROOT / "_build/measured.md").write_text(table + "\n", encoding="utf-8")
@@ -329,7 +434,7 @@ def test_the_table_in_the_readme_is_what_was_measured(look):
 # ---- what a reader does
 
 
-@each_way
+@pytest.mark.parametrize("way", ["http", "file"])
 def test_the_search_finds_a_word(show, site, way):
     home = site if way == "http" else HTML.as_uri()
     tab = show(f"{home}/search.html?q=transport")
@@ -343,10 +448,10 @@ def test_the_search_finds_a_word(show, site, way):
 
 def test_the_switch_in_the_header_changes_the_colours(show, site):
     tab = show(f"{site}/{PAGES[0]}")
-    theme, ground = LOOKS["theme"], "getComputedStyle(document.body).backgroundColor"
-    met = set()
+    theme, ground = COLOURED["theme"], "getComputedStyle(document.body).backgroundColor"
+    seen = set()
     for _ in range(3):  # light, dark, as the system says
-        met.add((tab.run(theme), tab.run(ground)))
+        seen.add((tab.run(theme), tab.run(ground)))
         tab.run("document.querySelector('.theme-switch-button').click()")
-    assert {theme for theme, _ in met} == {"light", "dark"}
-    assert len(met) == 2
+    assert {theme for theme, _ in seen} == {"light", "dark"}
+    assert len(seen) == 2

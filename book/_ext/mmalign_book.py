@@ -6,23 +6,53 @@
   as a file.
 """
 
+import json
+import os
 import re
+from hashlib import sha256
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
+from runpy import run_path
 from shutil import copytree
+from types import SimpleNamespace
 
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+NARROW = "application/vnd.mmalign.narrow"  # of mmalign.figures.pages
 MATHJAX_PARTS = ["output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre", "ui"]
 
 
+class Borrowed(Directive):
+    """A moving picture that a stored chapter holds, on another page: `{moving} notebooks/NAME KIND`."""
+
+    required_arguments = 2
+
+    def run(self):
+        chapter, kind = self.arguments
+        environment = self.state.document.settings.env
+        path = Path(environment.srcdir, f"{chapter}.ipynb")
+        environment.note_dependency(str(path))
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                page = "".join(output.get("data", {}).get("text/html", ""))
+                if f"&quot;kind&quot;:&quot;{kind}&quot;" in page:
+                    return [nodes.raw("", page, format="html")]
+        raise self.error(f"{chapter} holds no moving picture of the kind {kind!r}")
+
+
 def setup(app):
+    app.add_directive("moving", Borrowed)
     app.add_css_file("mmalign.css")
     app.add_js_file("mmalign.js", loading_method="defer")
     app.connect("builder-inited", add_mathjax)
     app.connect("builder-inited", add_widgets)
     app.connect("builder-inited", prepare_one_page)
     app.connect("builder-inited", drop_dead_buttons)
+    app.connect("builder-inited", add_narrow_figures)
     app.connect("html-page-context", mend_references)
+    app.connect("html-page-context", offer_narrow_figures)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -54,23 +84,50 @@ def mend_references(app, page, template, context, doctree):
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def add_narrow_figures(app):
+    """Beside each vector figure of a chapter, in `_images`, its twin for a phone, named after it as myst-nb does."""
+    target = Path(app.outdir, "_images")
+    target.mkdir(parents=True, exist_ok=True)
+    for chapter in Path(app.srcdir, "notebooks").glob("*.ipynb"):
+        for cell in json.loads(chapter.read_text(encoding="utf-8"))["cells"]:
+            for data in [output.get("data", {}) for output in cell.get("outputs", [])]:
+                if NARROW in data:
+                    wide = os.linesep.join("".join(data["image/svg+xml"]).splitlines()).encode()
+                    name = f"{sha256(wide).hexdigest()}-narrow.svg"
+                    (target / name).write_text("".join(data[NARROW]), encoding="utf-8")
+
+
+def offer_narrow_figures(app, page, template, context, doctree):
+    """The browser takes the figure that fits its screen."""
+
+    def offer(found):
+        image, address = found.group(0), found.group(1)
+        twin = f"{address.removesuffix('.svg')}-narrow.svg"
+        if not Path(app.outdir, "_images", Path(twin).name).exists():
+            return image
+        return f'<picture><source media="(max-width: 600px)" srcset="{twin}">{image}</picture>'
+
+    if "body" in context:
+        context["body"] = re.sub(r'<img [^>]*src="([^"]*_images/[0-9a-f]{64}\.svg)"[^>]*>', offer, context["body"])
+
+
 def add_widgets(app):
     spec = find_spec("mmalign")  # finds the package without importing it
     static = Path(spec.origin).parent / "figures/static" if spec and spec.origin else None
     parts = sorted(static.glob("*.js")) if static else []
     if not parts:
         return
-    widget = as_classic("\n".join(path.read_text(encoding="utf-8") for path in parts))
+    palette = SimpleNamespace(**run_path(str(static.parent / "palette.py")))
+    widget = as_classic("\n".join([palette.javascript(), *(path.read_text(encoding="utf-8") for path in parts)]))
     target = Path(app.outdir, "_static")
     target.mkdir(parents=True, exist_ok=True)
     host = Path(__file__).with_name("widget_host.js").read_text(encoding="utf-8")
     script = "\n".join(["(() => {", '"use strict";', widget, host, "})();"])
     (target / "mmalign-widgets.js").write_text(script + "\n", encoding="utf-8")
     app.add_js_file("mmalign-widgets.js", loading_method="defer")
-    styles = "\n".join(path.read_text(encoding="utf-8") for path in sorted(static.glob("*.css")))
-    if styles:
-        (target / "mmalign-widgets.css").write_text(styles, encoding="utf-8")
-        app.add_css_file("mmalign-widgets.css")
+    styles = [palette.css(), *(path.read_text(encoding="utf-8") for path in sorted(static.glob("*.css")))]
+    (target / "mmalign-widgets.css").write_text("\n".join(styles), encoding="utf-8")
+    app.add_css_file("mmalign-widgets.css")
 
 
 def as_classic(source: str) -> str:

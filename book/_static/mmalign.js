@@ -1,10 +1,56 @@
-// What scrolls sideways can be reached, and so scrolled, with the keyboard: not every browser sees to it by itself.
-const reach = () => {
-  for (const box of document.querySelectorAll(".bd-article :is(table, pre, .output)")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+// What CSS cannot know: how wide a formula or a table came out, and so what must shrink, turn into cards, or scroll.
+
+const SMALLEST = 0.6;   // of a formula's size; below, it scrolls inside a box that shows it
+
+const fitFormula = (formula) => {
+  formula.style.fontSize = formula.dataset.size ??= formula.style.fontSize || "100%";
+  const box = formula.closest("div.math, p, li, td, dd") ?? formula.parentElement;
+  const number = box.querySelector(":scope > .eqno")?.offsetWidth ?? 0;
+  const inside = formula.querySelector("mjx-math") ?? formula, room = box.clientWidth - number - 4;
+  const wide = inside.getBoundingClientRect().width;
+  if (!room || wide <= room) return formula.classList.remove("mm-scrolls");
+  const share = Math.max(SMALLEST, (0.99 * room) / wide);
+  formula.style.fontSize = `${parseFloat(getComputedStyle(formula).fontSize) * share}px`;
+  formula.classList.toggle("mm-scrolls", inside.getBoundingClientRect().width > room);
+};
+
+// One card a row, its cells named after their columns, the verdict first.
+const nameCells = (table) => {
+  const names = [...table.querySelectorAll("thead tr:last-child > *")].map((cell) => cell.textContent.trim());
+  table.setAttribute("role", "table");
+  for (const row of table.querySelectorAll("tbody tr")) {
+    row.setAttribute("role", "row");
+    [...row.children].forEach((cell, place) => {
+      cell.setAttribute("role", cell.matches("th") ? "rowheader" : "cell");
+      cell.dataset.label = names[place] ?? "";
+      cell.classList.toggle("mm-first", /verdict|became/i.test(names[place] ?? ""));
+    });
   }
 };
 
-window.addEventListener("load", reach);
-window.addEventListener("resize", reach);
+const fitTable = (table) => {
+  table.classList.remove("mm-cards");
+  const many = innerWidth < 600 && (table.rows[0]?.cells.length ?? 0) > 4;   // a word to a line is no table
+  if ((table.scrollWidth <= table.clientWidth + 1 && !many) || !table.querySelector("thead")) return;
+  if (!table.dataset.named) nameCells(table);
+  table.dataset.named = "yes";
+  table.classList.add("mm-cards");
+};
+
+// What still scrolls sideways can be reached, and so scrolled, with the keyboard.
+const reach = (box) => {
+  if (box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+};
+
+const fit = () => {
+  document.querySelectorAll(".bd-article table").forEach(fitTable);
+  document.querySelectorAll(".bd-article mjx-container").forEach(fitFormula);
+  document.querySelectorAll(".bd-article :is(table, pre, mjx-container, .mm-scrolls)").forEach(reach);
+};
+
+let waiting;
+const soon = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(fit); };
+window.addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(soon));
+window.addEventListener("resize", soon);
+document.addEventListener("toggle", soon, true);   // what was folded had no width
