@@ -115,7 +115,7 @@ def test_every_figure_has_alt_text_a_caption_and_a_name(chapter):
         pictures = [
             output
             for output in cell.outputs
-            if "image/png" in output.get("data", {}) and "text/html" not in output.data
+            if {"image/png", "image/svg+xml"} & {*output.get("data", {})} and "text/html" not in output.data
         ]
         if not pictures:
             continue

@@ -7,11 +7,13 @@ A first call waits while numba compiles, so these are loops over numbers: a slic
 """
 
 import numpy as np
+from numba import njit
 
-from ..compiling import FAST_WITH_NAN, jit
+# Sums may be reordered, so that they vectorise; NaN and infinity keep their meaning.
+_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
 
 
-@jit(FAST_WITH_NAN)
+@_fast
 def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
     batch, hidden = len(inputs), across.shape[1]
     one = inputs.dtype.type(1)
@@ -49,7 +51,7 @@ def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
                     new[j] = candidate + gate[hidden + j] * (old[j] - candidate)
 
 
-@jit(FAST_WITH_NAN)
+@_fast
 def _backward(upstream, before, gates, recalls, across, lengths, into, within):
     batch, hidden = len(upstream), across.shape[1]
     one = upstream.dtype.type(1)
