@@ -28,6 +28,10 @@ class DataSpec:
     classes: int = 1  # K; 1 for regression
     class_names: tuple[str, ...] = ()  # K, in the order of the logits; () in files of the first release
 
+    def __str__(self) -> str:
+        kinds = f"classes {', '.join(self.class_names) or self.classes}" if self.task == "classification" else "scores"
+        return f"{_told(self.modalities, self.widths)}, {kinds}"
+
     @property
     def outputs(self) -> int:
         return self.classes if self.task == "classification" else 1
@@ -89,6 +93,11 @@ class Samples:
         """(B,) bool, True where the label is shown."""
         return is_known(self.labels)
 
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{values.shape[2]} features" for values in self.features)
+        here, known = int(self.complete.sum()), int(self.labelled.sum())
+        return f"{type(self).__name__}: {len(self)} samples ({widths}), {here} complete, {known} labelled"
+
     @abstractmethod
     def seen(self, place: int) -> Tensor:
         """(L, D_m) all real steps of one modality where it is present."""
@@ -98,7 +107,7 @@ class Samples:
         """The samples that `chosen` names, by place or by mask, padded to the longest of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch(Samples):
     """Some samples, padded to a common number of steps."""
 

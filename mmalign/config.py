@@ -80,10 +80,10 @@ class BackboneConfig(EncoderConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BoundConfig(BackboneConfig):
-    """The two bounds: one modality alone, or both always."""
+    """The lower bound: the visible modality alone."""
 
     fusion: Annotated[
-        Literal["self", "none"], 'single: "self" fuses the visible sequence with itself, "none" reads its head'
+        Literal["self", "none"], '"self" fuses the visible sequence with itself, "none" reads its head'
     ] = "self"
 
 

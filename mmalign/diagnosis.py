@@ -241,8 +241,13 @@ def _tell(started: float, fold: int, bar: tqdm) -> None:
 
 
 def _unfinished(history: History, train: TrainConfig) -> bool:
-    """Whether the best epoch is among the last tenth of those that were allowed."""
-    return len(history.rows) == train.epochs and history.best_epoch >= train.epochs - max(1, train.epochs // 10)
+    """Whether the last third of the epochs that were allowed still brought more than is called nothing."""
+    told = [row["valid"] for row in history.rows if "valid" in row]
+    metric, sign = ("accuracy", 1) if "accuracy" in told[0] else ("mae", -1)
+    scores = [sign * one[metric] for one in told]
+    before = max(scores[: max(1, 2 * len(scores) // 3)])
+    small = SMALL if metric == "accuracy" else SMALL * -before
+    return len(history.rows) == train.epochs and max(scores) > before + small
 
 
 def _complete(data: Splits) -> Source:

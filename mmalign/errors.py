@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -80,7 +81,7 @@ def whole(least: int, most: float = math.inf) -> Rule:
 
 def number(expected: str, holds: Callable[[float], bool]) -> Rule:
     """A finite number that `holds`."""
-    return Rule(expected, lambda value: _is(value, Real) and math.isfinite(value) and holds(value))
+    return Rule(expected, lambda value: _is(value, Real) and abs(value) <= sys.float_info.max and holds(value))
 
 
 ABOVE_0 = number("a number above 0", lambda value: value > 0)

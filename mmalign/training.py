@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from .data import Split, Splits
 from .errors import Diverged, InputError
 from .method import official
 from .system import Step, System, seeded
+
+ASTRAY = 10  # times a constant's error
 
 
 @dataclass
@@ -127,9 +130,22 @@ def fit(
     if history.best_epoch < 0:
         losses_found = history.column("valid_loss")
         raise Diverged(f"the validation loss was never finite, {losses_found}: labels or features may be too large")
+    _warn_if_astray(history, data, config)
     system.load_state_dict(best_weights)
     system.eval()
     return history
+
+
+def _warn_if_astray(history: History, data: Splits, config: TrainConfig) -> None:
+    """Say so where even the best epoch of a regression is far worse than one answer for everybody."""
+    found = history.rows[history.best_epoch]["valid"].get("mae")
+    if found is None:
+        return
+    known = data.train.samples.labels[data.train.samples.labelled]
+    constant = (data.valid.samples.labels - known.median()).abs().nanmean().item()
+    if constant > 0 and found > ASTRAY * constant:
+        told = f"validation error {found:.3g} is {found / constant:.0f} times that of a constant"
+        warnings.warn(f"{told}: training went astray, lower lr, {config.lr:g}", stacklevel=3)
 
 
 def _train_epoch(

@@ -95,3 +95,23 @@ def released(cost, window, lam, barrier, most=10, eps=1e-7):
         plan = [[entry / length / columns[t] for entry in row] for t, row in enumerate(plan)]  # S1: rows, not columns
     rows = [sum(row) for row in plan]
     return [[row[s] / rows[s] for s in range(length)] for row in plan], passes  # S3: column s by row s
+
+
+def window(l1, l2, half):
+    """Which of l1 x l2 pairs of steps overlap, one of them made longer at both ends by so many coarser steps."""
+    u = max(l1, l2)
+    return [
+        [t * l2 - half * u < (s + 1) * l1 and s * l1 < (t + 1) * l2 + half * u for s in range(l2)] for t in range(l1)
+    ]
+
+
+def sinkhorn_between(cost, half, mu, sweeps):
+    """Eq. 10 for l1 x l2 steps from v = 1, in plain floats, inside the slanted window."""
+    l1, l2 = len(cost), len(cost[0])
+    inside = window(l1, l2, half)
+    kernel = [[math.exp(-cost[t][s] / mu) if inside[t][s] else 0.0 for s in range(l2)] for t in range(l1)]
+    v = [1.0] * l2
+    for _ in range(sweeps):
+        u = [1 / l1 / math.fsum(kernel[t][s] * v[s] for s in range(l2)) for t in range(l1)]
+        v = [1 / l2 / math.fsum(kernel[t][s] * u[t] for t in range(l1)) for s in range(l2)]
+    return [[u[t] * kernel[t][s] * v[s] for s in range(l2)] for t in range(l1)]

@@ -112,7 +112,7 @@ def test_pairs_without_labels_are_counted_by_the_rule_of_the_chapter():
 
 def test_training_that_ends_while_it_still_gets_better_is_told():
     data = own(labels=np.random.default_rng(0).normal(size=(N, 4, 2)).mean((1, 2)) * 5)
-    slow = TrainConfig(epochs=3, lr=1e-5)  # every epoch is the best so far
+    slow = TrainConfig(epochs=6, lr=3e-3)  # too slow to arrive
     assert "Not resolved" in mmalign.diagnose(own(), slow, progress=False, width=8).advice
     assert not mmalign.diagnose(data, TrainConfig(epochs=40, patience=3, lr=1e-1), progress=False, width=8).unfinished
 

@@ -5,6 +5,7 @@ The situations come from public bug reports of neighbouring libraries and from t
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import mmalign
-from mmalign import InputError
+from mmalign import InputError, Pairs, registry
 from mmalign.config import TrainConfig
 from mmalign.data import Split
 
@@ -221,3 +222,38 @@ def test_a_label_that_is_no_number_is_named_with_its_place():
     labels[7] = np.nan
     with pytest.raises(InputError, match="found nan at sample 7; mark samples that have no label in unlabelled="):
         mmalign.from_arrays(**easy(labels=labels))
+
+
+# ---- a bench that others may use ----------------------------------------------------------------------
+
+
+def test_the_system_of_the_page_on_extending_trains_from_its_file(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "book" / "extend.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(page.split("```python\n")[1].split("```")[0])
+    monkeypatch.chdir(tmp_path)
+    data = mmalign.from_arrays(**easy())
+    model = registry.system("mine.py:Means").kind.from_data(data)
+    mmalign.fit(model, data, QUICK, progress=False)
+    assert mmalign.evaluate(model, data.test)["accuracy"] > 0.9
+    pairs = Pairs(easy()["visible"], easy()["victim"])
+    estimator = mmalign.MissingModalityClassifier("mine.py:Means", train={"epochs": 20, "lr": 0.05}, random_state=0)
+    estimator.fit(pairs, easy()["labels"]).save(tmp_path / "model.safetensors")
+    again = mmalign.MissingModalityClassifier.restore(tmp_path / "model.safetensors")
+    assert again.score(pairs, easy()["labels"]) > 0.9
+
+
+# ---- words for people ---------------------------------------------------------------------------------
+
+
+def test_data_are_told_in_a_few_words():
+    data = mmalign.from_arrays(**easy())
+    for one in (data, data.train, data.source, data.train.samples, data.train.batch):
+        assert len(repr(one)) < 400, type(one).__name__
+    assert "36 samples" in repr(data.train) and "visible (2 features)" in repr(data)
+
+
+def test_a_learning_rate_that_is_far_too_high_is_told():
+    data = mmalign.from_arrays(**easy(labels=easy()["visible"].mean((1, 2))))
+    model = mmalign.Single.from_data(data, mmalign.BoundConfig(width=8))
+    with pytest.warns(UserWarning, match=r"times that of a constant: training went astray, lower lr, 100"):
+        mmalign.fit(model, data, TrainConfig(epochs=3, lr=100.0), progress=False)

@@ -21,7 +21,7 @@ TINIEST = 1e-37  # below it float32 loses digits
 FINE_ENOUGH = 1e-4  # spread / offset that float32 still holds to a thousandth of the spread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Source:
     """N samples of some modalities. `make_splits` turns it into what systems are handed."""
 
@@ -55,6 +55,10 @@ class Source:
             raise InputError(
                 f"{self.name}: lengths must lie in 1..{longest}, found {int(self.lengths[place])} at sample {place}"
             )
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name} ({values.shape[2]} features)" for name, values in self.features.items())
+        return f"{self.name}: {len(self.lengths)} samples, {widths}, {self.task}"
 
     @property
     def labelled(self) -> Tensor:

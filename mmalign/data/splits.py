@@ -28,7 +28,7 @@ from .stored import Stored
 UNKNOWN = -2  # a label whose class a model does not know
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Some samples: all of them, those whose victim is present, those whose victim is absent."""
 
@@ -38,6 +38,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} samples, {int(self.samples.complete.sum())} complete"
 
     @cached_property
     def batch(self) -> Batch:
@@ -157,7 +160,7 @@ def _forever(part: Split, size: int, shuffle: torch.Generator) -> Iterator[Batch
         yield from part.batches(size, shuffle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Splits:
     """The data of one experiment."""
 
@@ -166,6 +169,10 @@ class Splits:
     test: Split
     spec: DataSpec
     source: Source
+
+    def __repr__(self) -> str:
+        parts = "; ".join(f"{name}: {getattr(self, name)!r}" for name in ("train", "valid", "test"))
+        return f"{self.source.name}: {self.spec}; {parts}"
 
     def as_seen_by(self, spec: DataSpec) -> Self:
         """`Split.as_seen_by` of what a training reads."""

@@ -10,7 +10,7 @@ from ..batch import Batch, Samples, without_victim
 from .ragged import Ragged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stored(Samples):
     """n samples of a source. A copy of 13 000 of them, padded, could take more memory than everything else."""
 

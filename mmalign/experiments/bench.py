@@ -19,7 +19,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from .. import transport
+from .. import masks, transport
 from ..errors import InputError
 
 SHAPES = ((32, 20, 2), (32, 50, 8), (64, 128, 8), (32, 256, 8))  # B, T, W
@@ -126,8 +126,7 @@ def _solvers(batch: int, steps: int, window: int, mu: float, sweeps: int) -> dic
     except ImportError:
         raise InputError("the transport benchmark needs POT: pip install POT") from None
     first, second = _sequences(batch, steps)
-    place = torch.arange(steps)
-    far = (place[:, None] - place).abs() > window
+    far = masks.outside_window(steps, window)
     unit = [torch.nn.functional.normalize(value, dim=2) for value in (first, second)]
     inside = 1 - unit[0] @ unit[1].mT  # (B, T, T)
     costs = inside + BARRIER * far
@@ -144,7 +143,7 @@ def _solvers(batch: int, steps: int, window: int, mu: float, sweeps: int) -> dic
         "POT, torch": one_by_one(ot.sinkhorn, share, costs),
         "POT log, NumPy": one_by_one(ot.bregman.sinkhorn_log, share.numpy(), costs.numpy()),
         "POT batch": lambda: ot_batch.solve_batch(costs, mu, shares, shares, max_iter=sweeps, tol=0, grad="detach"),
-        "released code": lambda: [released(cost, far, 1 / mu, sweeps) for cost in inside],
+        "released code": lambda: [transport.released(cost, window, 1 / mu, sweeps) for cost in inside],
     }
     if importlib.util.find_spec("ott"):  # geomloss takes point clouds only: a window cannot be put to it
         solvers["ott"] = _ott(costs, mu, sweeps)
@@ -163,24 +162,6 @@ def _ott(costs: Tensor, mu: float, sweeps: int) -> Callable[[], object]:
 
     batch, given = jax.jit(jax.vmap(solve)), jax.numpy.asarray(costs.numpy())
     return lambda: jax.block_until_ready(batch(given))
-
-
-def released(cost: Tensor, far: Tensor, lam: float, sweeps: int, barrier: float = 100.0, eps: float = 1e-7) -> Tensor:
-    """What the released code does to one sample (T, T), step by step; `transport.official` has the closed form.
-
-    far: (T, T) bool, True outside the window; lam: its 1 / mu; the other names are its own.
-    """
-    steps = len(cost)
-    plan = (-lam * (cost + barrier * far)).exp()
-    plan /= plan.sum()
-    before = torch.zeros(steps)
-    for _ in range(sweeps):
-        if (before - plan.sum(1)).abs().max() <= eps:  # it always ends after two passes
-            break
-        before = plan.sum(1)
-        plan *= (1 / steps / before)[:, None]
-        plan *= (1 / steps / plan.sum(0))[:, None]  # meant for columns, scales rows
-    return plan / plan.sum(-1)  # without keepdim: column j by the sum of row j
 
 
 # ---- measuring ---------------------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ class AlignmentDynamics(nn.Module):
             directions = [F.normalize(states.detach(), dim=2) for states in (first, second)]
             cost = 1 - directions[0] @ directions[1].transpose(1, 2)
             return transport.official(cost, lengths, config.window, config.mu, config.barrier)
-        plan = transport.align(first, second, lengths, config.window, config.mu, config.tol, config.max_sweeps)
+        settings = {"window": config.window, "mu": config.mu, "tol": config.tol, "max_sweeps": config.max_sweeps}
+        plan = transport.align(first.detach(), second.detach(), lengths, **settings)
         return plan.band * lengths[:, None, None]
 
     def imagine(self, weights: Tensor, first: Tensor, real: Tensor) -> Tensor:

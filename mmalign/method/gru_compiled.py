@@ -7,13 +7,11 @@ A first call waits while numba compiles, so these are loops over numbers: a slic
 """
 
 import numpy as np
-from numba import njit
 
-# Sums may be reordered, so that they vectorise; NaN and infinity keep their meaning.
-_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
+from ..compiling import FAST_WITH_NAN, jit
 
 
-@_fast
+@jit(FAST_WITH_NAN)
 def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
     batch, hidden = len(inputs), across.shape[1]
     one = inputs.dtype.type(1)
@@ -51,7 +49,7 @@ def _forward(inputs, across, biases, lengths, states, before, gates, recalls):
                     new[j] = candidate + gate[hidden + j] * (old[j] - candidate)
 
 
-@_fast
+@jit(FAST_WITH_NAN)
 def _backward(upstream, before, gates, recalls, across, lengths, into, within):
     batch, hidden = len(upstream), across.shape[1]
     one = upstream.dtype.type(1)

@@ -17,16 +17,14 @@ a group of sequences: a slice that is assigned to, a call of `max`, a kernel wit
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-# There is no NaN; infinity keeps its meaning. Sums may be reordered, so that they vectorise, but where large
-# potentials cancel every rounding counts.
-_exact = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "nnan"})
-_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "reassoc"})
-_inline = njit(error_model="numpy", forceinline=True, fastmath={"contract", "nsz", "nnan", "reassoc"})
+from ..compiling import EXACT, FAST, jit
+
 _place = np.uint64  # an index that does not count from the end: numba would check each, and not vectorise
 
 _LINE = 64  # bytes of a cache line
@@ -44,6 +42,8 @@ def _exp(x):
 
 @overload(_exp, jit_options={"fastmath": {"contract"}})
 def _(x):
+    kind: Any
+    whole: Any
     if x == types.float32:
         kind, whole, mantissa, bias, terms, least = np.float32, np.int32, 23, 127, 7, -87.3
         ln2, rest = 0.693359375, -2.12194440e-4
@@ -74,7 +74,7 @@ def _(x):
 #     columns   start = 2W * n - W  stride = 1 - n
 
 
-@_inline
+@njit(error_model="numpy", forceinline=True, fastmath=set(FAST))
 def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
     """sums_i += sum over k of entry * weight; four offsets at a time, so that sums are touched less often."""
     # The offsets that lead from any of these steps to a real one: all of them, unless the window is wide.
@@ -97,7 +97,7 @@ def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
 # ---- the kernels: each for all sequences of a group --------------------------------------------------------
 
 
-@_fast
+@jit(FAST)
 def _cosine_costs(x, y, lengths, window, mu, units, cost):
     """cost = (1 - cos) / mu inside the sequence, at least 0; 1 where a step is 0. units: (2, T, D), to work in."""
     info = np.finfo(x.dtype)
@@ -132,7 +132,7 @@ def _cosine_costs(x, y, lengths, window, mu, units, cost):
                     cost[b, _place(k * steps + t)] = (value if value > 0 else 0) / mu
 
 
-@_fast
+@jit(FAST)
 def _given_costs(dense, lengths, window, mu, cost):
     """cost = dense / mu inside the sequence. dense: (B, T, T). Beyond any meaning, where mu is tiny, cut off."""
     limit = np.sqrt(np.finfo(cost.dtype).max)
@@ -148,7 +148,7 @@ def _given_costs(dense, lengths, window, mu, cost):
                     cost[b, _place(k * steps + t)] = value if value > -limit else -limit
 
 
-@_exact
+@jit(EXACT)
 def _build_kernel(cost, lengths, window, vectors, states, kernel):
     """kernel = exp(f_t + g_s - cost), at most 1: what rounding may add at small mu must not overflow.
 
@@ -183,7 +183,7 @@ def _build_kernel(cost, lengths, window, vectors, states, kernel):
                 kernel[b, entry] = _exp(value if value < zero else zero)
 
 
-@_fast
+@jit(FAST)
 def _sweep(kernel, lengths, window, tol, max_sweeps, vectors, states, sweeps):
     """Sweep (Eq. 10) until rows are off by at most the tolerance, or a sum is too small to divide by.
 
@@ -238,7 +238,7 @@ def _sweep(kernel, lengths, window, tol, max_sweeps, vectors, states, sweeps):
                 sweeps[b] += 1
 
 
-@_exact
+@jit(EXACT)
 def _log_sweep(cost, lengths, window, vectors, states, sweeps):
     """One sweep in the log domain, where a sum would have been lost; what u and v held goes into potentials."""
     for b in range(len(lengths)):
@@ -270,7 +270,7 @@ def _log_sweep(cost, lengths, window, vectors, states, sweeps):
         states[b] = _RUNS
 
 
-@_fast
+@jit(FAST)
 def _finish(cost, kernel, lengths, window, mu, vectors, sums, plan, totals, gaps):
     """Turn kernels into plans (B, 2W+1, T) and measure them, in double precision."""
     for b in range(len(lengths)):

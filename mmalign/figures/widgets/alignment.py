@@ -9,7 +9,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ... import transport
+from ... import masks, transport
 from ...errors import InputError, check, whole
 from .. import plots
 from .base import PlanSliders, doubles, rounded, square, within
@@ -213,8 +213,7 @@ def one_sided(cost: Tensor, window: int, mu: float) -> Tensor:
     >>> one_sided(torch.zeros(2, 2), window=0, mu=1.0).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    place = torch.arange(len(cost))
-    outside = (place[:, None] - place).abs() > window
+    outside = masks.outside_window(len(cost), window)
     return (-cost / mu).masked_fill(outside, -torch.inf).softmax(1) / len(cost)
 
 

@@ -1,0 +1,106 @@
+"""Loops that numba compiles when they are first called, with a cache on disk whose failures cost speed, not the run.
+
+numba's own cache raises where its folder cannot be written or a file is damaged, and runs machine code unseen. Here
+a file counts only if its checksum is right; whatever goes wrong means: compile again.
+"""
+
+import contextlib
+import hashlib
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+from numba.core import event
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+# How freely floats may be rearranged. Without "reassoc" every rounding counts, where large numbers cancel; with it sums
+# vectorise. "nnan": there is no NaN. Infinity keeps its meaning everywhere.
+EXACT = frozenset({"contract", "nsz", "nnan"})
+FAST = EXACT | {"reassoc"}
+FAST_WITH_NAN = frozenset({"contract", "nsz", "arcp", "reassoc"})
+
+
+Loop = Callable[..., Any]
+
+
+def jit(fastmath: frozenset[str]) -> Callable[[Loop], Loop]:
+    """A decorator: compile once for each type of the arguments, without the GIL, and keep the code on disk."""
+
+    def decorate(function: Loop) -> Loop:
+        dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=set(fastmath))(function)
+        with contextlib.suppress(Exception):  # nowhere to write, or a numba that is different inside: no cache
+            dispatcher._cache = _Cache(function)
+        return dispatcher
+
+    return decorate
+
+
+def seconds_compiling() -> float:
+    """How long this process has waited for the compiler so far: not to be booked as training."""
+    return _WATCH.seconds
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """The files of one function: an index, and machine code behind its SHA-256."""
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except Exception:
+            return {}  # damaged: written anew
+
+    def _save_data(self, name: str, data: object) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+    def _load_data(self, name: str) -> Any:
+        with open(self._data_path(name), "rb") as file:
+            digest, content = file.read(32), file.read()
+        if hashlib.sha256(content).digest() != digest:
+            raise OSError(f"{name} is damaged")
+        return pickle.loads(content)
+
+
+class _Cache(FunctionCache):
+    """numba's cache of one function, for which any trouble means: not found, or not kept."""
+
+    def __init__(self, function: Loop) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        with contextlib.suppress(Exception):
+            return super().load_overload(signature, target_context)
+        return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        with contextlib.suppress(Exception):
+            super().save_overload(signature, data)
+
+
+class _Watch(event.Listener):
+    """Counts the seconds, and says once why there is a pause, where someone watches."""
+
+    def __init__(self) -> None:
+        self.seconds, self._depth, self._begun = 0.0, 0, 0.0
+
+    def on_start(self, _: Any) -> None:
+        if self._depth == 0:
+            self._begun = time.perf_counter()
+            if self.seconds == 0 and sys.stderr is not None and sys.stderr.isatty():
+                print("compiling for this machine, once: a few seconds", file=sys.stderr)
+        self._depth += 1
+
+    def on_end(self, _: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._begun
+
+
+_WATCH = _Watch()
+event.register("numba:compile", _WATCH)

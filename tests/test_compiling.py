@@ -1,0 +1,69 @@
+"""The compiler's cache: what is damaged, missing or full costs seconds, never the run or a wrong number."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+compiling = pytest.importorskip("mmalign.compiling", exc_type=ModuleNotFoundError)
+
+LOOP = """
+import numpy as np
+from mmalign import compiling
+
+@compiling.jit(compiling.FAST)
+def total(values):
+    sum = 0.0
+    for i in range(len(values)):
+        sum += values[i]
+    return sum
+
+print(total(np.arange(5.0)), compiling.seconds_compiling() > 0)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the loop in a process of its own, with a cache of its own."""
+    script, cache = tmp_path / "loop.py", tmp_path / "cache"
+    script.write_text(LOOP)
+
+    def once(folder=cache):
+        variables = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run([sys.executable, script], env=variables, capture_output=True, text=True, check=True)
+
+    return once
+
+
+def test_code_is_kept_and_whatever_is_damaged_is_compiled_again(run, tmp_path):
+    assert run().stdout == "10.0 True\n"
+    assert run().stdout == "10.0 False\n"
+    (index,), (code,) = ([*(tmp_path / "cache").rglob(kind)] for kind in ("*.nbi", "*.nbc"))
+    whole = code.read_bytes()
+    flipped = whole[:-500] + bytes([whole[-500] ^ 255]) + whole[-499:]  # a byte of machine code
+    for path, damaged in ((code, flipped), (code, whole[:99]), (index, b"not a pickle")):
+        path.write_bytes(damaged)
+        found = run()
+        assert found.stdout == "10.0 True\n" and not found.stderr
+    assert run().stdout == "10.0 False\n"
+
+
+def test_a_folder_for_the_cache_that_is_none_is_no_trouble(run):
+    found = run("/dev/full")
+    assert found.stdout.startswith("10.0") and not found.stderr
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("nowhere to write"), OSError(28, "no space left")])
+@pytest.mark.parametrize("method", ["__init__", "load_overload", "save_overload"])
+def test_a_cache_that_cannot_be_used_leaves_a_loop_that_runs(monkeypatch, method, trouble):
+    def fail(*_):
+        raise trouble
+
+    monkeypatch.setattr(compiling.FunctionCache, method, fail)
+
+    @compiling.jit(compiling.EXACT)
+    def one_more(number):
+        return number + 1
+
+    assert one_more(2) == 3
