@@ -27,6 +27,7 @@ class DataSpec:
     task: str  # "regression" or "classification"
     classes: int = 1  # K; 1 for regression
     class_names: tuple[str, ...] = ()  # K, in the order of the logits; () in files of the first release
+    loss: str = "squared"  # of a regression, whose best answer is the mean; "absolute": the median
 
     def __str__(self) -> str:
         kinds = f"classes {', '.join(self.class_names) or self.classes}" if self.task == "classification" else "scores"

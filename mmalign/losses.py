@@ -7,16 +7,18 @@ from torch import Tensor
 from . import masks
 
 
-def task(prediction: Tensor, labels: Tensor) -> Tensor:
+def task(prediction: Tensor, labels: Tensor, loss: str = "squared") -> Tensor:
     """Mean squared error of (B,) scores (the paper's Eq. 5), or cross entropy of (B, K) logits. ()
 
+    With loss="absolute" it is the mean absolute error of scores, whose best answer is a median.
     A label that is not shown (NaN, or -1) does not count; without any, the loss is 0.
     """
     shown = ~labels.isnan() if labels.is_floating_point() else labels >= 0
     if not shown.any():
         return prediction.sum() * 0
     if labels.is_floating_point():
-        return F.mse_loss(prediction[shown], labels[shown])
+        measure = F.l1_loss if loss == "absolute" else F.mse_loss
+        return measure(prediction[shown], labels[shown])
     return F.cross_entropy(prediction[shown], labels[shown])
 
 

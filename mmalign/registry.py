@@ -187,7 +187,7 @@ def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
     def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
         from .data import folders
 
-        return folders.read(name, folder, pair, **_known(name, options, "longest"))
+        return folders.read(name, folder, pair, **_known(name, options, "longest", "loss"))
 
     def to_check(folder: Path, pair: tuple[str, ...]) -> tuple[str, ...]:
         from .data import folders

@@ -250,7 +250,7 @@ def predictions(system: System[Any], split: Split, batch_size: int = 256) -> tup
 def validate(system: System[Any], split: Split) -> tuple[float, dict[str, float]]:
     """The task loss averaged over samples, and the metrics."""
     answers, labels = predictions(system, split)
-    return losses.task(answers, labels).item(), metrics.of_task(system.spec.task, answers, labels)
+    return losses.task(answers, labels, system.spec.loss).item(), metrics.of_task(system.spec.task, answers, labels)
 
 
 def evaluate(system: System[Any], split: Split) -> dict[str, float]:

@@ -103,3 +103,10 @@ def test_the_released_fitting_loss_averages_over_all_cells_and_sums_over_the_bat
     squares = oracles.to_dense((weights - target).square())
     by_hand = sum(squares[b, :l, :l].mean() for b, l in enumerate(lengths.tolist()))
     torch.testing.assert_close(losses.fitting(weights, target, real, "full"), by_hand)
+
+
+def test_absolute_errors_can_be_the_loss_of_scores_and_change_nothing_for_classes():
+    scores, labels = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([0.0, 4.0, NAN])
+    assert losses.task(scores, labels, "absolute").item() == pytest.approx(1.5)
+    logits, classes = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
+    assert losses.task(logits, classes, "absolute").equal(losses.task(logits, classes))

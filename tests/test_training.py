@@ -308,3 +308,18 @@ def test_single_does_not_get_worse_as_pairs_without_a_label_are_added():
             mmalign.fit(model, one, TrainConfig(epochs=24, seed=seed), progress=False)
             found.append(mmalign.evaluate(model, one.test)["mae"])
     assert sum(among) / 3 < sum(alone) / 3 + 0.01
+
+
+def test_with_absolute_errors_a_network_that_knows_nothing_answers_with_the_median(tmp_path):
+    torch.manual_seed(0)
+    labels = torch.distributions.Exponential(1.0).sample((300,))  # mean 1, median .69
+    middle = {}
+    for loss in ("squared", "absolute"):
+        data = mmalign.from_arrays(torch.zeros(300, 2, 2), torch.zeros(300, 2, 2), labels)
+        data = replace(data, spec=replace(data.spec, loss=loss))
+        model = mmalign.Single.from_data(data, mmalign.BoundConfig(width=8, dropout=0.0))
+        mmalign.fit(model, data, TrainConfig(epochs=30, lr=1e-2, batch_size=180), progress=False)
+        middle[loss] = model.predict(data.test.batch).mean().item()
+        model.save(tmp_path / "model")
+        assert mmalign.Single.restore(tmp_path / "model").spec.loss == loss
+    assert middle["squared"] - middle["absolute"] > 0.15

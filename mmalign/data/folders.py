@@ -13,9 +13,13 @@ PICKLED = ("mosi", "mosei", "sims")  # in one file of padded arrays
 LONGEST = 50  # steps, as MulT and MultiBench keep; a few sentences of CMU-MOSEI are several times longer
 
 
-def read(name: str, folder: Path, modalities: tuple[str, ...], longest: int = LONGEST) -> Source:
-    """A data set from its folder: our own form where there is one, else the published files."""
+def read(name: str, folder: Path, modalities: tuple[str, ...], longest: int = LONGEST, loss: str = "squared") -> Source:
+    """A data set from its folder: our own form where there is one, else the published files.
+
+    loss: of a regression, "squared" errors or "absolute" ones, by which such scores are judged.
+    """
     check("longest", longest, whole(1))
+    one_of("loss", loss, ("squared", "absolute") if not SPEECH[name].classes else ("squared",))
     if (folder / imported.FILE).is_file():
         source = imported.read(name, folder / imported.FILE, modalities)
     elif name in hdf5.PUBLISHED:
@@ -24,7 +28,7 @@ def read(name: str, folder: Path, modalities: tuple[str, ...], longest: int = LO
         raise InputError(
             f"{folder / imported.FILE} is not there; make it from files you have: mmalign data import {name} PATH"
         )
-    return source.cut(longest)
+    return replace(source.cut(longest), loss=loss)
 
 
 def there(name: str, folder: Path) -> tuple[str, ...]:

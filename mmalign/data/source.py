@@ -33,6 +33,7 @@ class Source:
     about: str  # one line: what, from where
     classes: tuple[str, ...] = ()  # names, for classification
     groups: Tensor | None = None  # (N,) samples of one group never stand on two sides of a split
+    loss: str = "squared"  # of a regression; or "absolute"
     folds: int = 5  # that many consecutive seeds test every group once
     parts: Tensor | None = None  # (N,) TRAIN, VALID or TEST where the data set comes split
     has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks its second modality

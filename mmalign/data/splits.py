@@ -218,7 +218,7 @@ def make_splits(source: Source, condition: Condition) -> Splits:
         share = min(1.0, int(train.labelled.sum()) / len(valid))
         valid = valid.part(missing.draw(len(valid), share, condition.seed))
     widths = tuple(source.features[name].shape[2] for name in pair)
-    spec = DataSpec(pair, widths, source.task, len(source.classes) or 1, source.classes)
+    spec = DataSpec(pair, widths, source.task, len(source.classes) or 1, source.classes, source.loss)
     return Splits(Split(train, spec), Split(valid, spec), Split(test, spec), spec, source)
 
 

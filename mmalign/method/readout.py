@@ -16,7 +16,7 @@ class Readout(nn.Module):
 
     def __init__(self, head: nn.Module, spec: DataSpec) -> None:
         super().__init__()
-        self.head, self.task = head, spec.task
+        self.head, self.task, self.loss_name = head, spec.task, spec.loss
         self.register_buffer("label_mean", torch.zeros(()))
         self.register_buffer("label_spread", torch.ones(()))
 
@@ -37,4 +37,4 @@ class Readout(nn.Module):
         """The task loss, in units of the labels' spread for a regression. ()"""
         if self.task == "classification":
             return losses.task(prediction, labels)
-        return losses.task(prediction / self.label_spread, labels / self.label_spread)
+        return losses.task(prediction / self.label_spread, labels / self.label_spread, self.loss_name)
