@@ -102,7 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     where = sweep.add_mutually_exclusive_group()
     where.add_argument("--workers", metavar="N", type=_whole, default=1, help="processes of this machine")
     where.add_argument("--scheduler", metavar="HOST:PORT", help="of Dask, whose workers are to do it")
+    sweep.add_argument("--dry-run", action="store_true", help="only say how many runs, and how long they should take")
+    sweep.add_argument("--part", metavar="K/N", help="only the K-th of N parts of the grid; N machines, one folder")
     sweep.add_argument("--retry", action="store_true", help="run what failed before once more")
+    sweep.add_argument("--renew", action="store_true", help="run once more what another source has computed")
     sweep.add_argument("--data-dir", metavar="DIR")
     sweep.set_defaults(command=_sweep)
 
@@ -114,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         "--format", metavar="markdown|csv|latex|jsonl", choices=("markdown", "csv", "latex", "jsonl"),
         default="markdown", help="jsonl: the records themselves, one a line",
     )  # fmt: skip
+    table.add_argument("--rows", metavar="NAMES", type=_names, help="what stands at the side, such as system")
+    table.add_argument("--columns", metavar="NAMES", type=_names, help="what stands at the top, such as pair,survival")
+    table.add_argument("--pack", metavar="FILE.jsonl", help="keep the records in one file, and their answers beside it")
+    table.add_argument("--grid", metavar="GRID.yaml", help="the verdicts on the primary comparisons of this grid")
     table.set_defaults(command=_table)
 
     data = commands.add_parser("data", help="what data sets there are, and whether a file is sound")
@@ -153,6 +160,10 @@ def _pair(text: str) -> tuple[str, ...]:
     if ":" not in text:
         raise argparse.ArgumentTypeError(f"VISIBLE:VICTIM was expected, found {text!r}")
     return tuple(text.split(":"))
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _number(text: str) -> float:
@@ -228,7 +239,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     terminal.careful()
     _check_folder(arguments.out)
-    names = ("grid", "out", "data_dir", "workers", "scheduler", "retry")
+    if arguments.dry_run:
+        from .experiments import cost
+
+        check("workers", arguments.workers, THREADS)
+        print(cost.cost(arguments.grid, arguments.out, arguments.data_dir, arguments.part).told(arguments.workers))
+        return 0
+    names = ("grid", "out", "data_dir", "workers", "scheduler", "retry", "renew", "part")
     tally = sweep.sweep(**{name: getattr(arguments, name) for name in names})
     print("{} runs: {} were there, {} done, {} failed".format(*tally))
     if tally.failed:
@@ -238,12 +255,26 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> None:
-    from .experiments import tables
+    from .experiments import pivots, tables, verdicts
 
+    if bool(arguments.rows) != bool(arguments.columns):
+        raise InputError("--rows and --columns go together")
+    if arguments.pack is not None:
+        terminal.note("packed {} records and {} traces".format(*tables.pack(arguments.place, arguments.pack)))
+        return
     if arguments.format == "jsonl":
         print(tables.lines(tables.records(arguments.place)), end="")
         return
-    table = tables.summary(tables.read(arguments.place), arguments.metric, arguments.against)
+    rows = tables.read(arguments.place)
+    if arguments.grid is not None:
+        table = verdicts.verdicts(verdicts.read_plan(arguments.grid), rows, arguments.place)
+        print(getattr(verdicts, arguments.format)(table), end="")
+        return
+    table = tables.summary(rows, arguments.metric, arguments.against)
+    if arguments.rows:
+        one_of("--format with --rows", arguments.format, ("markdown", "latex"))
+        print(getattr(pivots, arguments.format)(table, arguments.rows, arguments.columns), end="")
+        return
     print(getattr(tables, arguments.format)(table), end="")
 
 

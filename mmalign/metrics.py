@@ -34,6 +34,25 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
+def sentiment(prediction: Tensor, labels: Tensor) -> dict[str, float]:
+    """What papers on sentiment from -3 to 3 report beside `regression`.
+
+    prediction, labels: (N,). acc7: share of samples whose score, rounded and cut to -3..3, is that of the label;
+    corr: Pearson's correlation, NaN where one of the two is constant.
+
+    >>> sentiment(torch.tensor([1.4, -2.0, 3.9]), torch.tensor([1.0, -2.6, 3.0]))["acc7"]
+    0.6666666865348816
+    """
+    prediction, labels = prediction.detach().cpu().double(), labels.detach().cpu().double()
+    seven = [values.clamp(-3, 3).round() for values in (prediction, labels)]
+    both = torch.stack([prediction, labels])
+    varied = len(labels) > 1 and bool((both.max(1).values > both.min(1).values).all())
+    return {
+        "acc7": (seven[0] == seven[1]).float().mean().item(),
+        "corr": torch.corrcoef(both)[0, 1].item() if varied else float("nan"),
+    }
+
+
 def _f1(truth: list[int], guess: list[int], average: str) -> float:
     from sklearn.metrics import f1_score  # late: it takes a second, and many commands measure nothing
 

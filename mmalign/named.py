@@ -1,11 +1,15 @@
 """Classes that are named in words: `package.module:Class`, or `folder/file.py:Class` for a file of one's own."""
 
+import atexit
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import shutil
 import sys
+import tempfile
 import traceback
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +37,23 @@ def find(place: str) -> type:
 def digest(kind: type) -> str:
     """A hash of the file that a class is written in: change a line of it, and its runs are other runs."""
     return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()[:20]
+
+
+def content(place: str) -> bytes | None:
+    """What stands in the file of `folder/file.py:Class`, to be carried to where the file is not; None of a module."""
+    where = place.rpartition(":")[0]
+    return Path(where).read_bytes() if where.endswith(".py") else None
+
+
+@cache
+def unpacked(place: str, content: bytes) -> str:
+    """The place of the same class in a file that was carried here; it goes when this process ends."""
+    where, _, name = place.rpartition(":")
+    folder = Path(tempfile.mkdtemp(prefix="mmalign-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / where.replace("\\", "/").rpartition("/")[2]
+    path.write_bytes(content)
+    return f"{path}:{name}"
 
 
 def _from_module(place: str, name: str) -> ModuleType:

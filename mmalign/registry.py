@@ -137,6 +137,7 @@ class DatasetEntry:
     others: tuple[str, ...] = ()  # modalities beside those of the pair
     to_check: Callable[[Path, tuple[str, ...]], tuple[str, ...]] = lambda folder, pair: pair  # what a check reads
     config: str | None = None  # of its options, where they are settings: the place of the class
+    sentiment: bool = False  # labels are scores of it: then acc7 and corr are measured too
 
     def configure(self, options: dict[str, object]) -> dict[str, object]:
         """Its options, each in one form: 1 and 1.0 are one setting."""
@@ -194,7 +195,9 @@ def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
 
         return folders.to_check(name, folder, pair)
 
-    return DatasetEntry(read, (visible, victim), SPEECH[name].about, name.replace("-", "_"), (other,), to_check)
+    about, scored = SPEECH[name].about, not SPEECH[name].classes
+    folder = name.replace("-", "_")
+    return DatasetEntry(read, (visible, victim), about, folder, (other,), to_check, sentiment=scored)
 
 
 DATASETS = {

@@ -25,7 +25,9 @@ INSIDE = {  # the same rule inside the rooms
         "speech missing ragged source pairs windows arrays assemble hdf5 cmu meld padded imported folders published "
         "fetch planted bayes smartwatch spelling stored splits __init__"
     ).split(),
-    "experiments": "traces runs grids sweep statistics tables reproduce bench __init__".split(),
+    "experiments": (
+        "traces origin runs grids crew sweep statistics tables pivots verdicts cost reproduce bench __init__"
+    ).split(),
     "figures": "__init__ palette pages plots widgets".split(),
     "figures/widgets": "base absence alignment claims decoding fusion playground story __init__".split(),
 }

@@ -1,5 +1,6 @@
 """What a grid means, and that a mistake in it is found before anything runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,9 @@ def test_the_smoke_grid_holds_24_runs():
         ("{system: [mm-align, single], dataset: planted, model.window: 3}", ["single on planted", "window"]),
         ("{system: single, train.lr: fast}", ["single on smartwatch", "lr", "fast"]),
         ("{system: single, dataset: planted, data.tempo: 3}", ["single on planted", "tempo"]),
+        ("[]", ["this one 0"]),
+        ("{runs: []}", ["this one 0"]),
+        ("{runs: {system: single}, seed: 3}", ["beside runs", "seed", "matters"]),
         ("{system: single, dataset: ict-mmmo}", ["single on ict-mmmo", "audio_train.h5"]),
     ],
 )
@@ -124,13 +128,44 @@ def test_a_mistyped_grid_is_answered_in_one_line_and_nothing_runs(tmp_path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
 
 
-@pytest.mark.parametrize("path", ["absent.yaml", "."])
-def test_a_grid_that_cannot_be_opened_is_named(tmp_path, path):
-    with pytest.raises(InputError, match="cannot read "):
-        grids.read_grid(tmp_path / path)
+@pytest.mark.parametrize(
+    ("place", "says"), [("absent.yaml", "absent.yaml: it is not there"), (".", "a folder"), ("/dev/zero", "a device")]
+)
+def test_a_grid_that_cannot_be_opened_is_named(tmp_path, place, says):
+    with pytest.raises(InputError, match=says):
+        grids.read_grid(tmp_path / place)
 
 
 def test_a_grid_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "grid.yaml").write_bytes(b"\xff\xfe\x00\xff")
     with pytest.raises(InputError, match="is not text"):
         grids.read_grid(tmp_path / "grid.yaml")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "grid.yaml")
+    with pytest.raises(InputError, match="a pipe"):
+        grids.read_grid(tmp_path / "grid.yaml")
+
+
+# ---- much in few bytes -----------------------------------------------------------------------------------------
+
+
+def test_runs_are_counted_without_being_multiplied_out(tmp_path):
+    many = ", ".join(map(str, range(100)))
+    text = "system: single\n" + "".join(f"model.knob{place}: [{many}]\n" for place in range(9))
+    (tmp_path / "grid.yaml").write_text(text)
+    assert grids.open_grid(tmp_path / "grid.yaml").size == 10**18
+    with pytest.raises(InputError, match=f"1 to {grids.MOST} runs, this one {10**18}"):
+        grids.read_grid(tmp_path / "grid.yaml")
+
+
+# ---- what is said before the runs ------------------------------------------------------------------------------
+
+
+def test_a_head_stands_above_the_runs(tmp_path):
+    text = "matters: {mae: 0.1}\nprimary: []\nruns:\n- {system: single, seed: [0, 1]}\n- {system: copy}\n"
+    (tmp_path / "grid.yaml").write_text(text)
+    grid = grids.open_grid(tmp_path / "grid.yaml")
+    assert grid.head == {"matters": {"mae": 0.1}, "primary": []} and grid.size == 3
+    assert len(grids.read_grid(tmp_path / "grid.yaml")) == 3

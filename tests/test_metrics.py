@@ -1,6 +1,7 @@
 """How good predictions are: against counting."""
 
 import math
+import statistics
 
 import oracles
 import pytest
@@ -52,3 +53,15 @@ def test_metrics_are_chosen_by_the_task_and_are_plain_numbers():
     assert set(found) == {"mae", "acc2", "f1"}
     found |= metrics.of_task("classification", torch.eye(2), torch.tensor([0, 1]))
     assert {type(value) for value in found.values()} == {float}
+
+
+def test_sentiment_is_measured_as_its_papers_do():
+    prediction, labels = torch.tensor([0.4, -5.0, 2.6, 0.6]), torch.tensor([0.0, -3.0, 1.4, 0.4])
+    found = metrics.sentiment(prediction, labels)
+    assert found["acc7"] == 0.5 and found["corr"] == pytest.approx(
+        statistics.correlation(prediction.tolist(), labels.tolist())
+    )
+
+
+def test_a_constant_answer_has_no_correlation():
+    assert math.isnan(metrics.sentiment(torch.ones(3), torch.arange(3.0))["corr"])

@@ -4,15 +4,19 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from mmalign import InputError, cli
-from mmalign.experiments import runs, sweep
+from mmalign.experiments import crew, runs, sweep
 
 GRID = """
 system: [single, copy, mm-align]
@@ -109,7 +113,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
     assert 3 <= len(rows(out)) < 24 and rows(out).items() <= undisturbed.items()
 
 
-def fragile(line, data_dir):
+def fragile(line):
     """What a worker does that is killed the first time it meets seed 1, and every time it meets seed 3."""
     met, plain = Path(os.environ["MET"]), runs.fit
 
@@ -121,14 +125,14 @@ def fragile(line, data_dir):
         return plain(model, data, training, *rest)
 
     runs.fit = fit
-    sweep.serve(line, data_dir)
+    crew.serve(line)
 
 
 def test_a_killed_worker_costs_only_its_run_which_is_tried_once_more(tmp_path, monkeypatch):
     grid, out, met = written(tmp_path, SIX), tmp_path / "out", tmp_path / "met"
     monkeypatch.setenv("MET", str(met))
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "serve", fragile)
+        patch.setattr(crew, "serve", fragile)
         assert sweep.sweep(grid, out, workers=2) == (6, 0, 5, 1)
     assert sorted(met.read_text().split()) == [*"01123345"]
     (trouble,) = (out / sweep.FAILED).iterdir()
@@ -192,15 +196,23 @@ if __name__ == "__main__":
 """
 
 
+@contextmanager
+def a_cluster(folder, cwd=None):
+    """The address of a Dask scheduler with two workers in processes of their own."""
+    (folder / "cluster.py").write_text(CLUSTER)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, folder / "cluster.py"], cwd=cwd, **pipes) as cluster:
+        try:
+            yield cluster.stdout.readline().strip().removeprefix("tcp://")
+        finally:
+            cluster.stdin.close()
+
+
 def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
     """Its workers have two threads each, which must not meet: random numbers belong to a process."""
-    (tmp_path / "cluster.py").write_text(CLUSTER)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, tmp_path / "cluster.py"], **pipes) as cluster:
-        address = cluster.stdout.readline().strip().removeprefix("tcp://")
+    with a_cluster(tmp_path) as address:
         done = start(written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
         out, err = done.communicate()
-        cluster.stdin.close()
     assert (done.returncode, out) == (0, "24 runs: 0 were there, 24 done, 0 failed\n"), err
     assert rows(tmp_path / "out") == undisturbed
 
@@ -223,6 +235,143 @@ def test_the_order_of_a_grid_changes_no_row(undisturbed, tmp_path):
     sweep.sweep(written(tmp_path, backwards), tmp_path / "out")
     found = rows(tmp_path / "out")
     assert len(found) == 16 and found.items() <= undisturbed.items()
+
+
+OWN = """
+from mmalign.baselines import Copy
+
+
+class Mine(Copy):
+    pass
+"""
+
+
+def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_its_file(tmp_path, monkeypatch):
+    """Dask's workers stand in another folder and never see the file."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    Path("own.py").write_text(OWN)
+    grid = written(tmp_path, SIX.replace("single", "own.py:Mine").replace(", 2, 3, 4, 5", ""))
+    assert sweep.sweep(grid, tmp_path / "one") == (2, 0, 2, 0)
+    assert sweep.sweep(grid, tmp_path / "two", workers=2) == (2, 0, 2, 0)
+    with a_cluster(tmp_path, cwd=tmp_path / "away") as address:
+        assert sweep.sweep(grid, tmp_path / "dask", scheduler=address) == (2, 0, 2, 0)
+    assert rows(tmp_path / "one") == rows(tmp_path / "two") == rows(tmp_path / "dask")
+    (record, _), *_ = rows(tmp_path / "one").values()
+    assert record["system"] == "own.py:Mine" and record["versions"]["system"]
+    Path("own.py").write_text(OWN + "# changed\n")
+    assert sweep.sweep(grid, tmp_path / "one") == (2, 0, 2, 0) and len(rows(tmp_path / "one")) == 4
+
+
+def test_parts_are_about_equal_hold_each_run_once_and_may_be_swept_together(tmp_path):
+    names = [runs.name_of({"versions": {}, "seed": seed}) for seed in range(3000)]
+    parts = [[name for name in names if sweep.Part(place, 3).holds(name)] for place in (1, 2, 3)]
+    assert sorted(chain(*parts)) == sorted(names) and min(map(len, parts)) > 900
+    with ExitStack() as held:
+        for part in ("1/3", "2/3"):
+            held.enter_context(sweep.alone_in(tmp_path, part))
+        with pytest.raises(InputError, match="another sweep"):
+            held.enter_context(sweep.alone_in(tmp_path, "2/3"))
+
+
+# ---- what lies in the folder -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(undisturbed, tmp_path):
+    """A folder in which every run of the grid is done."""
+    (tmp_path / "out").mkdir()
+    for name, (record, trace) in undisturbed.items():
+        seconds = {"train_seconds": 1.0, "seconds_per_epoch": 1.0}
+        runs.store(record | seconds, tmp_path / "out", trace)
+        assert (tmp_path / "out" / name).exists()
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"versions": 3}'])
+def test_what_is_no_whole_record_is_made_again(undisturbed, done, content):
+    spoilt = sorted(undisturbed)[0]
+    (done / spoilt).write_text(content)
+    assert sweep.sweep(written(done.parent, GRID), done) == (24, 23, 1, 0) and rows(done) == undisturbed
+
+
+def test_runs_of_another_source_are_told_and_made_again_on_demand(undisturbed, done, capsys):
+    grid, old = written(done.parent, GRID), sorted(undisturbed)[:2]
+    for name in old:
+        record = json.loads((done / name).read_text())
+        record["versions"]["source"] = "0123"
+        (done / name).write_text(json.dumps(record))
+    assert sweep.sweep(grid, done) == (24, 24, 0, 0)
+    assert "2 of the 24 runs" in capsys.readouterr().err
+    assert sweep.sweep(grid, done, renew=True) == (24, 22, 2, 0) and rows(done) == undisturbed
+    assert "another source" not in capsys.readouterr().err
+
+
+def test_runs_from_before_sources_were_written_down_are_not_suspected(undisturbed, done, capsys):
+    for name in undisturbed:
+        record = json.loads((done / name).read_text())
+        del record["versions"]["source"]
+        (done / name).write_text(json.dumps(record))
+    assert sweep.sweep(written(done.parent, GRID), done) == (24, 24, 0, 0)
+    assert "another source" not in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_failures_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/failed").write_text("")
+    assert cli.main(["sweep", str(written(tmp_path, SIX)), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "failed must be a folder" in said
+
+
+# ---- nobody there ------------------------------------------------------------------------------------------------
+
+
+def answering(first):
+    """A port whose owner says `first` to whoever comes, and then nothing."""
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=lambda: greet(server, first), daemon=True).start()
+    return server
+
+
+def greet(server, first):
+    with suppress(OSError):
+        line, _ = server.accept()
+        with line:
+            line.sendall(first)
+            line.recv(1000)
+            time.sleep(8)
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 8])
+def test_a_port_of_something_else_is_told_within_seconds(tmp_path, first):
+    with answering(first) as server:
+        begun = time.perf_counter()
+        with pytest.raises(InputError, match="no Dask scheduler answers there"):
+            sweep.sweep(written(tmp_path, SIX), tmp_path / "out", scheduler=f"127.0.0.1:{server.getsockname()[1]}")
+        assert time.perf_counter() - begun < 20
+
+
+@pytest.mark.parametrize("address", ["tls://here:1", "here", "here:port", ":1", "here:99999999", "http://here:1/"])
+def test_an_address_of_another_kind_is_refused(tmp_path, address):
+    with pytest.raises(InputError, match="no Dask scheduler"):
+        sweep.sweep(written(tmp_path, SIX), tmp_path / "out", scheduler=address)
+
+
+UNGUARDED = """
+from mmalign.experiments.sweep import sweep
+
+print(sweep("grid.yaml", "out", workers=2))
+"""
+
+
+def test_a_script_without_its_guard_is_told_so_and_no_run_counts_as_failed(tmp_path):
+    written(tmp_path, SIX)
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "under: if __name__ == '__main__':" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out" / sweep.FAILED).exists()
 
 
 # ---- the command --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def test_what_is_no_record_is_answered_in_one_line_that_says_where(tmp_path, cap
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["absent"], ["cannot read", "absent"]),
+        (["absent"], ["absent: it is not there"]),
         (["out", "--metric", "mae"], ["metric", "mae", "accuracy"]),
         (["out", "--metric", "seed"], ["metric", "seed", "accuracy"]),
         (["none", "--metric", "acc2"], ["no run measured acc2"]),
@@ -322,3 +323,27 @@ def test_scores_of_no_run_or_of_several_of_a_seed_are_refused(settings, says):
     found = accuracies("mla", SINGLE, model={"hgm": True}) + accuracies("mla", COPY, model={"hgm": False})
     with pytest.raises(InputError, match=says):
         tables.scores(tables.frame(found), settings)
+
+
+def test_a_folder_is_packed_into_a_file_that_reads_alike(folder, tmp_path, capsys):
+    file = tmp_path / "packed" / "rows.jsonl"
+    assert cli.main(["table", str(folder), "--pack", str(file)]) == 0
+    assert "packed 6 records and 0 traces\n" in capsys.readouterr().err
+    assert tables.records(file) == tables.records(folder) and [*file.parent.iterdir()] == [file]
+    assert cli.main(["table", str(folder), "--pack", str(tmp_path / "rows.json")]) == 2
+    assert ".jsonl" in capsys.readouterr().err
+
+
+def test_the_source_that_computed_a_run_makes_no_condition_but_one_of_ones_own_does():
+    for name, found in (("source", []), ("system", ["versions.system"])):
+        rows = [
+            one for digest in "ab" for one in accuracies("own.py:Mine", SINGLE, versions={"torch": "2", name: digest})
+        ]
+        assert tables.varying(tables.frame(rows)) == found
+
+
+def test_a_place_that_is_no_file_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "0123.json")
+    for place in (tmp_path, tmp_path / "0123.json", "/dev/zero"):
+        assert cli.main(["table", str(place)]) == 2
+        assert "plain file" in capsys.readouterr().err

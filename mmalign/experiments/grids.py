@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from itertools import groupby, product
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import THREADS, InputError, check, one_of, told
 from ..gate.documents import read_yaml
@@ -15,30 +16,57 @@ MOST = 100_000  # runs of one grid
 Jobs = dict[str, Experiment]  # the name of each run's file -> what to run
 
 
-def read_grid(path: str | Path) -> list[Experiment]:
-    """The experiments of a YAML file: a mapping, or a list of mappings one after the other.
+class Grid(NamedTuple):
+    """What a grid file holds, not yet multiplied out."""
 
-    A key is a field of `Experiment`, or `model.`, `train.` or `data.` with one of their settings, as in
-    `mmalign run --set`; a value is one alternative or a list of them. A mapping means every combination.
+    blocks: list[dict[str, object]]  # a mapping each: every combination of its alternatives
+    head: dict[str, object]  # what it says beside its runs, see `verdicts.plan_of`
+
+    @property
+    def size(self) -> int:
+        """How many runs it asks for, those counted twice that two blocks ask for. Nothing is multiplied out."""
+        return sum(
+            math.prod(len(value) if isinstance(value, list) else 1 for value in one.values()) for one in self.blocks
+        )
+
+
+def open_grid(path: str | Path) -> Grid:
+    """A YAML file: a mapping, a list of mappings one after the other, or such a list as `runs` below a head.
+
+    A key of a mapping is a field of `Experiment`, or `model.`, `train.` or `data.` with one of their settings, as in
+    `mmalign run --set`; a value is one alternative or a list of them.
 
     Raises:
         ValueError: no such file, or something in it does not fit; the message names it.
     """
-    content = read_yaml(path)
-    blocks = content if isinstance(content, list) else [content]
+    content, head = read_yaml(path), {}
     try:
-        runs_of_it = sum(_count(block) for block in blocks)
-        if not 0 < runs_of_it <= MOST:
-            raise InputError(f"a grid holds 1 to {MOST} runs, this one {runs_of_it}")
-        return [experiment for block in blocks for experiment in combinations(block)]
+        if isinstance(content, dict) and "runs" in content:
+            head = {name: value for name, value in content.items() if name != "runs"}
+            for name in head:
+                one_of("field beside runs", name, ("matters", "primary"))
+            content = content["runs"]
+        blocks = content if isinstance(content, list) else [content]
+        for block in blocks:
+            _check_block(block)
+        return Grid(blocks, head)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _count(block: object) -> int:
-    """How many combinations a mapping means."""
-    lists = block.values() if isinstance(block, dict) else ()
-    return math.prod(max(1, len(value)) for value in lists if isinstance(value, list))
+def read_grid(path: str | Path) -> list[Experiment]:
+    """The experiments of a grid file, see `open_grid`.
+
+    Raises:
+        ValueError: no such file, or something in it does not fit; the message names it.
+    """
+    grid = open_grid(path)
+    if not 0 < grid.size <= MOST:
+        raise InputError(f"{path}: a grid holds 1 to {MOST} runs, this one {grid.size}")
+    try:
+        return [experiment for block in grid.blocks for experiment in combinations(block)]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def combinations(block: dict[str, object]) -> Iterator[Experiment]:
@@ -48,19 +76,23 @@ def combinations(block: dict[str, object]) -> Iterator[Experiment]:
     >>> [(one.system, one.seed, one.train) for one in combinations(grid)][:2]
     [('single', 0, {'lr': 0.01}), ('single', 1, {'lr': 0.01})]
     """
+    _check_block(block)
+    for values in product(*(value if isinstance(value, list) else [value] for value in block.values())):
+        yield _experiment(dict(zip(block, values, strict=True)))
+
+
+def _check_block(block: object) -> None:
     if not isinstance(block, dict):
         raise InputError(f"a grid is a mapping of fields to values, or a list of such mappings, found {told(block)}")
     if "system" not in block:
         raise InputError(f"a grid names its systems, found only {', '.join(map(str, block)) or 'nothing'}")
-    alternatives = [value if isinstance(value, list) else [value] for value in block.values()]
-    for key, values in zip(block, alternatives, strict=True):
+    for key, value in block.items():
         section, dot, name = str(key).partition(".")
         if not (dot and name and section in SECTIONS):
             one_of("field", key, (*FIELDS, *(f"{section}.FIELD" for section in SECTIONS)))
-        if not values or not all(isinstance(value, str | int | float | None) for value in values):
-            raise InputError(f"{key} must be a value or a list of values, found {told(block[key])}")
-    for values in product(*alternatives):
-        yield _experiment(dict(zip(block, values, strict=True)))
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(one, str | int | float | None) for one in values):
+            raise InputError(f"{key} must be a value or a list of values, found {told(value)}")
 
 
 def _experiment(point: dict[str, object]) -> Experiment:

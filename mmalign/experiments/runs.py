@@ -18,9 +18,10 @@ from ..config import BackboneConfig, Condition, Pair, TrainConfig
 from ..data import Source, Splits, make_splits
 from ..errors import THREADS, Diverged, InputError, check, one_of
 from ..files import write_whole
-from ..registry import DATASETS, SYSTEMS, follow, read
+from ..registry import DATASETS, SYSTEMS, follow, read, system
 from ..system import System
 from ..training import History, fit, predictions
+from . import origin
 from .traces import ENDING, Trace, trace_of
 
 
@@ -38,7 +39,7 @@ class Experiment(Condition):
     threads: int | None = None  # of torch; None leaves them as they are
 
     def __post_init__(self) -> None:
-        one_of("system", self.system, tuple(SYSTEMS))
+        system(self.system)
         one_of("dataset", self.dataset, tuple(DATASETS))
         object.__setattr__(self, "pair", tuple(self.pair or DATASETS[self.dataset].pair))
         object.__setattr__(self, "data", follow(self.data, self.seed))
@@ -63,7 +64,7 @@ def splits(experiment: Experiment, source: Source) -> Splits:
     Raises:
         ValueError: the samples cannot be split like that, or lack what the system needs.
     """
-    kind = SYSTEMS[experiment.system].kind
+    kind = system(experiment.system).kind
     data = make_splits(source, experiment)
     if kind.needs_every_victim:  # the upper bound has them all, whatever was asked; the samples are the same
         data = make_splits(source, experiment.whole)
@@ -72,11 +73,21 @@ def splits(experiment: Experiment, source: Source) -> Splits:
     return data
 
 
+def label(name: str) -> str:
+    """A system's name in records: of one's own its file and class, wherever the file lies.
+
+    >>> label("some/folder/own.py:Mine")
+    'own.py:Mine'
+    """
+    return name.replace("\\", "/").rpartition("/")[2] if ":" in name else name
+
+
 def plan(experiment: Experiment, source: Source) -> dict[str, object]:
     """Everything that decides the result, said before the run: the record without its outcome."""
     config, training = _configure(experiment)
+    entry = system(experiment.system)
     return {
-        "system": experiment.system,
+        "system": label(experiment.system),
         "dataset": experiment.dataset,
         "pair": ":".join(experiment.pair),
         "survival": float(experiment.survival),
@@ -90,7 +101,7 @@ def plan(experiment: Experiment, source: Source) -> dict[str, object]:
             "device": experiment.device,
             "threads": experiment.threads or torch.get_num_threads(),
         },
-        "versions": _versions(),
+        "versions": _versions() | ({"system": entry.digest} if entry.digest else {}),
     }
 
 
@@ -139,7 +150,7 @@ def make(
     if state and not resume:
         state.unlink(missing_ok=True)
 
-    model = SYSTEMS[experiment.system].kind.from_data(data, config, seed=training.seed).to(experiment.device)
+    model = system(experiment.system).kind.from_data(data, config, seed=training.seed).to(experiment.device)
     try:
         history = fit(model, data, training, progress, state)
     except Diverged:
@@ -148,6 +159,8 @@ def make(
         raise
     answers, labels = predictions(model, data.test)
     measured = metrics.of_task(model.spec.task, answers, labels)
+    if DATASETS[experiment.dataset].sentiment:
+        measured |= metrics.sentiment(answers, labels)
     outcome = {
         "metrics": {name: None if math.isnan(value) else value for name, value in measured.items()},
         "best_epoch": history.best_epoch,
@@ -157,12 +170,13 @@ def make(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     both = planned | outcome
+    both["versions"] = planned["versions"] | {"source": origin.digest(type(model))}
     trace = trace_of(data.test.samples.ids, source.groups, labels, answers, history.rows)
     return Run({key: both[key] for key in RECORD}, trace, model, history)
 
 
 def _configure(experiment: Experiment) -> tuple[BackboneConfig, TrainConfig]:
-    entry = SYSTEMS[experiment.system]
+    entry = system(experiment.system)
     training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
     return entry.configure(**experiment.model), training
 
@@ -188,9 +202,11 @@ OUTCOME = ("metrics", "best_epoch", "epochs", "train_seconds", "seconds_per_epoc
 def name_of(plan: dict[str, object]) -> str:
     """The file name of a run: a hash of its plan, which may stand alone or inside the record.
 
-    Versions count, for they too decide the bits of a result: a run made with other versions is another run.
+    Versions count, for they too decide the bits of a result: a run made with other versions is another run. So is
+    one of a system of one's own whose file has changed. The digest of our own source does not count, see `origin`.
     """
     decides = {key: value for key, value in plan.items() if key not in OUTCOME}
+    decides["versions"] = {key: value for key, value in plan["versions"].items() if key != "source"}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20] + ".json"
 
 

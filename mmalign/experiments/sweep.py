@@ -1,175 +1,30 @@
-"""Many experiments: what a grid holds, and three ways to run it that leave the same files.
+"""Many experiments: what a grid holds and a folder does not hold yet.
 
-A run is planned before it is made, so that its file has a name from the start. A file that is there is a run
+A run is planned before it is made, so that its file has a name from the start. A record that is there is a run
 that is done: to go on after any accident, say the same again.
 """
 
-import fcntl
 import json
-import multiprocessing
 import os
-import signal
 import socket
 import sys
-import threading
-import traceback
-from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
-from multiprocessing import connection
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
+from .. import named
 from ..errors import THREADS, InputError, check
-from ..files import write_whole
-from . import grids, runs
-from .grids import Jobs
-from .runs import Experiment
+from ..files import locked, read_text, write_whole
+from ..registry import system
+from . import crew, grids, origin, runs
+from .crew import Job, Jobs, Outcome
 
 FAILED = "failed"  # the folder, inside the sweep's own, of what went wrong
-
-# ---- one run, whatever happens to it -----------------------------------------------------------------------
-
-
-class Outcome(NamedTuple):
-    """How a run ended: with a record, or with an error."""
-
-    record: dict[str, object] | None
-    trace: bytes = b""  # its answers and its curve, as `traces` keeps them
-    error: str = ""  # in one line
-    where: str = ""  # the traceback
-
-
-_ALONE = threading.Lock()  # the random numbers of torch belong to the process: no two runs at once
-
-
-def attempt(experiment: Experiment, data_dir: str | None = None) -> Outcome:
-    """Run it. What goes wrong is an outcome as well."""
-    try:
-        with _ALONE:
-            made = runs.make(experiment, data_dir, progress=False)
-        return Outcome(made.record, made.trace.to_bytes())
-    except Exception as error:
-        return Outcome(None, error=_line(error), where=traceback.format_exc())
-
-
-# ---- three ways to run them all ----------------------------------------------------------------------------
-
-
-def in_process(jobs: Jobs, data_dir: str | None) -> Iterator[tuple[str, Outcome]]:
-    """One after the other, here."""
-    for name, experiment in jobs.items():
-        yield name, attempt(experiment, data_dir)
-
-
-def in_workers(jobs: Jobs, data_dir: str | None, workers: int) -> Iterator[tuple[str, Outcome]]:
-    """In processes of this machine. A killed one costs its run, which is tried once more."""
-    waiting, deaths = deque(jobs), Counter()
-    crew: dict[connection.Connection, _Worker] = {}
-    try:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                worker = _Worker(data_dir)
-                crew[worker.line] = worker
-                worker.give(waiting[0], jobs[waiting.popleft()])
-            for line in connection.wait([*crew]):
-                worker = crew[line]
-                name, outcome = worker.take()
-                if outcome is not None and waiting:
-                    worker.give(waiting[0], jobs[waiting.popleft()])
-                else:
-                    del crew[line]
-                    worker.end()
-                if outcome is None:
-                    deaths[name] += 1
-                    if deaths[name] == 1:
-                        waiting.appendleft(name)
-                        continue
-                    code = worker.process.exitcode
-                    outcome = Outcome(None, error=f"its worker died twice, the last with exit code {code}")
-                yield name, outcome
-    finally:
-        for worker in crew.values():
-            worker.end()
-
-
-class _Worker:
-    """A process that runs one experiment after the other, and the line to it."""
-
-    def __init__(self, data_dir: str | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.line, far = context.Pipe()
-        self.process = context.Process(target=serve, args=(far, data_dir), daemon=True)
-        # Ctrl-C reaches every process of a terminal. Only the sweep is to act on it, so a worker starts deaf.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        self.process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        far.close()  # so that the line breaks when the worker dies
-
-    def give(self, name: str, experiment: Experiment) -> None:
-        self.name = name
-        with suppress(OSError):  # it died while idle; `take` will notice
-            self.line.send(experiment)
-
-    def take(self) -> tuple[str, Outcome | None]:
-        """The name of the run and its outcome, None where the worker died."""
-        try:
-            return self.name, self.line.recv()
-        except (EOFError, OSError):
-            return self.name, None
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.line.close()
-
-
-def serve(line: connection.Connection, data_dir: str | None) -> None:
-    """What a worker does until it is killed."""
-    tqdm.set_lock(threading.RLock())  # the default one would outlive a killed process
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    while True:
-        line.send(attempt(line.recv(), data_dir))
-
-
-def _die_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def on_dask(jobs: Jobs, data_dir: str | None, address: str) -> Iterator[tuple[str, Outcome]]:
-    """By the workers of a Dask scheduler, which looks after those that die. Records come back to be written here."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError("--scheduler needs Dask; install it with: pip install 'mmalign[dask]'") from None
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
-    return _from_dask(client, jobs, data_dir)
-
-
-def _from_dask(client: "Client", jobs: Jobs, data_dir: str | None) -> Iterator[tuple[str, Outcome]]:  # noqa: F821
-    from distributed import as_completed
-
-    with client:
-        names = {client.submit(attempt, one, data_dir, key=f"mmalign-{name}"): name for name, one in jobs.items()}
-        for future in as_completed(names):
-            if future.cancelled():
-                raise InputError("--scheduler: it has gone away; the same command goes on from what is there")
-            error = future.exception()  # Dask's own: `attempt` has none
-            yield names[future], future.result() if error is None else Outcome(None, error=_line(error))
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-# ---- the sweep -------------------------------------------------------------------------------------------
 
 
 class Tally(NamedTuple):
@@ -181,6 +36,29 @@ class Tally(NamedTuple):
     failed: int  # now or before
 
 
+class Part(NamedTuple):
+    """Which runs of a grid: the `place`-th of `count` parts, about equal, whoever counts."""
+
+    place: int
+    count: int
+
+    @classmethod
+    def of(cls, text: str) -> "Part":
+        """From "2/5".
+
+        Raises:
+            ValueError: it is none.
+        """
+        place, slash, count = text.partition("/")
+        if not (slash and place.isdecimal() and count.isdecimal() and 1 <= int(place) <= int(count)):
+            raise InputError(f"part must be PLACE/COUNT, such as 2/5, found {text!r}")
+        return cls(int(place), int(count))
+
+    def holds(self, name: str) -> bool:
+        """Whether a run belongs to it: names are hashes, so parts are about equal in everything."""
+        return int(Path(name).stem, 16) % self.count == self.place - 1
+
+
 def sweep(
     grid: str | Path,
     out: str | Path,
@@ -189,31 +67,43 @@ def sweep(
     workers: int = 1,
     scheduler: str | None = None,
     retry: bool = False,
+    renew: bool = False,
+    part: str | None = None,
 ) -> Tally:
     """Run what a grid asks for and `out` does not hold yet.
 
     Args:
         grid: a YAML file, see `grids.read_grid`.
-        out: where each run leaves its record, and in `failed/` its error.
+        out: where each run leaves its record and its trace, and in `failed/` its error.
         data_dir: where files are looked for.
         workers: processes of this machine; with 1 the runs happen in this one.
         scheduler: HOST:PORT of a Dask scheduler, whose workers are to do it.
         retry: run what failed before once more.
+        renew: run once more what is there but was computed by another source of its system.
+        part: "2/5" for the second of five parts; sweeps of other parts may write into the same folder meanwhile.
 
     Raises:
         ValueError: the grid does not fit, or another sweep is writing there.
     """
+    if crew.begun_by_a_worker():
+        raise SystemExit(1)  # the sweep says why
     check("workers", workers, THREADS)
-    out, jobs = Path(out), grids.plan(grids.read_grid(grid), data_dir)
-    with alone_in(out):
-        there = {name for name in jobs if (out / name).exists()}
-        failed = {name for name in jobs if (out / FAILED / name).exists()} - there
-        todo = {name: one for name, one in jobs.items() if name not in there and (retry or name not in failed)}
+    out, jobs = Path(out), planned(grid, data_dir, part)
+    with alone_in(out, part):
+        there = {name: record["versions"].get("source") for name, record in finished(out, jobs)}
+        stale = {name for name, source in there.items() if source not in (None, _source(jobs[name].system))}
+        if renew:
+            there = {name: source for name, source in there.items() if name not in stale}
+        elif stale:
+            told = "were computed by another source of their systems than today's; --renew computes them again"
+            print(f"mmalign: {len(stale)} of the {len(there)} runs in {out} {told}", file=sys.stderr)
+        failed = (jobs.keys() & _names(out / FAILED)) - there.keys()
+        todo = [name for name in jobs if name not in there and (retry or name not in failed)]
         failed -= {*todo}
         done = 0
         try:
-            with closing(_runs(todo, data_dir, workers, scheduler)) as runs, _bar(jobs, todo) as bar:
-                for name, outcome in runs:
+            with closing(_made(jobs, todo, data_dir, workers, scheduler)) as made, _bar(jobs, todo) as bar:
+                for name, outcome in made:
                     if _keep(out, name, jobs[name], outcome):
                         done += 1
                     else:
@@ -227,24 +117,70 @@ def sweep(
     return Tally(len(jobs), len(there), done, len(failed))
 
 
-def _runs(todo: Jobs, data_dir: str | None, workers: int, scheduler: str | None) -> Iterator[tuple[str, Outcome]]:
+def planned(grid: str | Path, data_dir: str | None, part: str | None) -> grids.Jobs:
+    """What a grid, or a part of it, asks for."""
+    chosen = Part.of(part) if part else Part(1, 1)
+    return {name: one for name, one in grids.plan(grids.read_grid(grid), data_dir).items() if chosen.holds(name)}
+
+
+def _made(
+    jobs: grids.Jobs, todo: Iterable[str], data_dir: str | None, workers: int, scheduler: str | None
+) -> Iterator[tuple[str, Outcome]]:
+    content = cache(named.content)
+    sent: Jobs = {
+        name: Job(jobs[name], data_dir, content(jobs[name].system) if ":" in jobs[name].system else None)
+        for name in todo
+    }
     if scheduler is not None:
-        return on_dask(todo, data_dir, scheduler)
-    return in_process(todo, data_dir) if workers == 1 else in_workers(todo, data_dir, workers)
+        return crew.on_dask(sent, scheduler)
+    return crew.in_process(sent) if workers == 1 else crew.in_workers(sent, workers)
 
 
-def _bar(jobs: Jobs, todo: Jobs) -> tqdm:
+def _bar(jobs: grids.Jobs, todo: list[str]) -> tqdm:
     """How far it is; seldom said where nobody watches, so that the log of a batch job stays short."""
-    pause = 0.1 if sys.stderr.isatty() else 60
+    pause = 0.1 if sys.stderr is not None and sys.stderr.isatty() else 60
     return tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", mininterval=pause)
 
 
-def _keep(out: Path, name: str, experiment: Experiment, outcome: Outcome) -> bool:
+# ---- the folder ----------------------------------------------------------------------------------------------
+
+
+def _names(folder: Path) -> set[str]:
+    """What a folder holds, read once: asking for each of many thousand names would take minutes on a shared disk."""
+    try:
+        return {*os.listdir(folder)}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise InputError(f"{folder} must be a folder of ours, and cannot be listed: {error.strerror}") from None
+
+
+def finished(out: Path, jobs: Iterable[str]) -> Iterator[tuple[str, dict[str, object]]]:
+    """The runs that are done, and their records. What is no whole record, an empty file say, is no run that is done."""
+    held = _names(out)
+    for name in jobs:
+        if name in held:
+            try:
+                record = json.loads(read_text(out / name))
+                runs.name_of(record)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+            yield name, record
+
+
+@cache
+def _source(name: str) -> str:
+    return origin.digest(system(name).kind)
+
+
+def _keep(out: Path, name: str, experiment: runs.Experiment, outcome: Outcome) -> bool:
     """Write the record, or what went wrong; whether there was a record."""
     record, error = outcome.record, outcome.error
     trouble = out / FAILED / name
-    if record is not None and runs.name_of(record) != name:
-        error = "it was run on other data or with other versions than were planned here: "
+    if record is not None and (
+        runs.name_of(record) != name or record["versions"].get("source") != _source(experiment.system)
+    ):
+        error = "it was run on other data, with other versions or by another source than were planned here: "
         error += json.dumps({"digest": record["config"]["data"]["digest"], **record["versions"]})
     if error:
         about = {"experiment": asdict(experiment), "error": error, "trace": outcome.where.splitlines()}
@@ -256,22 +192,16 @@ def _keep(out: Path, name: str, experiment: Experiment, outcome: Outcome) -> boo
 
 
 @contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Nobody else sweeps into `out` meanwhile. The lock goes with its process, however that ends."""
+def alone_in(out: Path, part: str | None = None) -> Iterator[None]:
+    """Nobody else sweeps the same part into `out` meanwhile. The lock goes with its process, however that ends."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = open(out / ".lock", "a+")  # noqa: SIM115, closed below
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise InputError(f"--out {out} belongs to another sweep: {file.read()}") from None
-        except OSError as error:
-            raise InputError(f"--out {out} cannot be locked: {error.strerror}") from None
+    name = f".lock-{part.replace('/', '-of-')}" if part else ".lock"
+    with ExitStack() as stack:
+        file = stack.enter_context(locked(out / name, f"--out {out} belongs to another sweep: "))
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         file.flush()
         yield

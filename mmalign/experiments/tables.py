@@ -4,7 +4,9 @@ A row of a frame is a run. Nothing is typed by hand: chapters and `mmalign table
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, one_of
-from ..files import read_text
+from ..files import read_text, write_whole
 from ..gate.documents import from_json
 from ..registry import SYSTEMS
+from . import traces
 from .runs import RECORD, name_of
 from .statistics import paired
 
@@ -26,9 +29,12 @@ BOUNDS = (
     "single",
     "double",
 )  # depend on neither survival nor setting: one run of a seed stands for all of them
+LARGEST = 2**30  # bytes of a file of rows
 NESTED = ("metrics", "config", "versions")
 BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
-BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1"), "higher")
+BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1", "acc7", "corr"), "higher")
+
+Runs = Mapping[tuple, pd.Series]  # condition and system -> seed -> value
 
 # ---- from files to rows and back -------------------------------------------------------------------------
 
@@ -44,7 +50,7 @@ def records(place: str | Path) -> list[dict[str, object]]:
         try:
             record = from_json(text)
             _check(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where} is not the record of a run: {type(error).__name__}: {error}") from None
         name = name_of(record)
         if name in found:
@@ -57,11 +63,15 @@ def records(place: str | Path) -> list[dict[str, object]]:
 
 def _texts(place: Path) -> Iterator[tuple[str, str]]:
     """Where each record stands, and its text."""
-    if place.is_dir():
-        yield from ((str(path), read_text(path)) for path in sorted(place.glob("*.json")))
-    else:
-        lines = read_text(place).split("\n")
+    if not place.is_dir():
+        lines = read_text(place, LARGEST).split("\n")
         yield from ((f"{place}, line {number},", line) for number, line in enumerate(lines, 1) if line)
+        return
+    try:
+        names = sorted(name for name in os.listdir(place) if name.endswith(".json"))
+    except OSError as error:
+        raise InputError(f"cannot read {place}: {error.strerror}") from None
+    yield from ((str(place / name), read_text(place / name)) for name in names)
 
 
 def _check(record: dict[str, object]) -> None:
@@ -80,7 +90,7 @@ def _check(record: dict[str, object]) -> None:
 
 def _row(record: dict[str, object]) -> dict[str, object]:
     """A record without its nesting: `mae`, `model.window`, `threads`, `versions.torch`."""
-    row = {key: record[key] for key in RECORD if key not in NESTED} | record["metrics"]
+    row = {key: record[key] for key in RECORD if key not in NESTED} | {"run": name_of(record)} | record["metrics"]
     row |= {key: record["config"][key] for key in ("device", "threads")}
     for section, content in {**record["config"], "versions": record["versions"]}.items():
         if section not in row:
@@ -103,12 +113,29 @@ def lines(found: list[dict[str, object]]) -> str:
     return "".join(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n" for record in found)
 
 
+def pack(place: str | Path, file: str | Path) -> tuple[int, int]:
+    """Keep a sweep's folder in two files, FILE.jsonl and FILE.npz: how many records, and how many traces beside them.
+
+    Raises:
+        ValueError: the file is no .jsonl, or something in the folder is no record or no trace.
+    """
+    path = Path(file)
+    if path.suffix != ".jsonl":
+        raise InputError(f"the file of packed records must end in .jsonl, found {path}")
+    found = records(place)
+    kept = traces.read(place, map(name_of, found))
+    if kept:  # first: where the records are, the traces are
+        write_whole(path.with_suffix(traces.ENDING), traces.pack(kept))
+    write_whole(path, lines(found).encode())
+    return len(found), len(kept)
+
+
 # ---- which rows, and what they measured --------------------------------------------------------------------
 
 
 def measured(rows: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """The runs that measured it, with the columns `metric` and `value`; by default what is usual for their task."""
-    decides = {"system", "seed", "device", "threads", *KEYS}
+    decides = {"run", "system", "seed", "device", "threads", *KEYS}
     if metric is not None:
         one_of("metric", metric, [name for name in rows.columns if name not in decides and "." not in name])
         rows = rows.assign(metric=metric, value=rows[metric].astype(float)).dropna(subset="value")
@@ -153,6 +180,7 @@ def scores(rows: pd.DataFrame, settings: Mapping[str, object], metric: str | Non
 def varying(rows: pd.DataFrame) -> list[str]:
     """The settings in which runs of one system on the same data differ, other than by their seed."""
     settings = [name for name in rows.columns if "." in name or name in ("device", "threads")]
+    settings = [name for name in settings if name != "versions.source"]  # told apart by no name, see `origin`
     counts = rows.groupby([*KEYS, "system"])[settings].nunique(dropna=False).max()
     found = [name for name in settings if counts[name] > 1]
     if rows["train.seed"].equals(rows["seed"]):
@@ -178,7 +206,7 @@ def summary(
 
     Returns:
         Columns `by`, metric, system, mean, sd, seeds, and with `against` also against, difference (to it), low,
-        high (the 95 % interval), shared (seeds that both have), verdict.
+        high (the 95 % interval), shared (seeds that both have), verdict, p (two-sided, of this one comparison).
 
     Raises:
         ValueError: an unknown name, or a condition that mixes runs of one seed.
@@ -195,13 +223,14 @@ def summary(
         raise InputError(f"several runs of {one} are alike in {', '.join(by)}; group by what tells them apart")
 
     runs = {key: group.set_index("seed")["value"] for key, group in rows.groupby([*by, "system"], sort=False)}
+    opponents = _Opponents(runs, by, against)
     table = []
     for key in sorted(runs, key=_order):
         ours = runs[key]
         line = dict(zip([*by, "system"], key, strict=True))
         line |= {"mean": ours.mean(), "sd": ours.std(), "seeds": len(ours)}
         if against is not None:
-            line |= {"against": against} | _difference(ours, _opponent(key, runs, by, against), line["metric"])
+            line |= {"against": against} | _difference(ours, opponents.of(key), line["metric"])
         table.append(line)
     return pd.DataFrame(table)
 
@@ -213,35 +242,48 @@ def _order(key: tuple) -> list:
     return [(isinstance(value, str), value) for value in condition] + [(place, system)]
 
 
-def _opponent(key: tuple, runs: dict[tuple, pd.Series], by: list[str], against: str) -> pd.Series | None:
-    """The runs to compare with: under the same condition, as far as both systems have such a setting.
+class _Opponents:
+    """The runs of one system, by the condition under which others meet them."""
 
-    Where that is no single one (a system is compared with itself, say, without one of its parts), it is the one
-    that leaves the model as its system has it by default.
-    """
-    usual = {f"model.{name}": "none" if value is None else value for name, value in _defaults(against).items()}
+    def __init__(self, runs: Runs, by: list[str], against: str | None) -> None:
+        self.against = against
+        self.plain = [place for place, name in enumerate(by) if not name.startswith("model.")]
+        self.models = [place for place, name in enumerate(by) if name.startswith("model.")]
+        self.ungapped = [place for place in self.plain if by[place] not in ("survival", "setting")]
+        usual = {f"model.{name}": "none" if value is None else value for name, value in _defaults(against).items()}
+        self.usual = [usual.get(name, "") for name in by]
+        self.near, self.far = defaultdict(list), defaultdict(list)
+        for key, values in runs.items():
+            if key[-1] == against:
+                self.near[self._at(key, self.plain)].append((key, values))
+                self.far[self._at(key, self.ungapped)].append((key, values))
 
-    def found(matches: Callable[[str, object, object], bool]) -> list[pd.Series]:
-        return [
-            values
-            for other, values in runs.items()
-            if other[-1] == against and other != key and all(map(matches, by, key, other))
-        ]
+    @staticmethod
+    def _at(key: tuple, places: list[int]) -> tuple:
+        return tuple(key[place] for place in places)
 
-    def alike(name: str, mine: object, theirs: object) -> bool:
-        return mine == theirs or (name.startswith("model.") and "" in (mine, theirs))
+    def of(self, key: tuple) -> pd.Series | None:
+        """The runs to compare with: under the same condition, as far as both systems have such a setting.
 
-    def alike_but_for_gaps(name: str, mine: object, theirs: object) -> bool:
-        return alike(name, mine, theirs) or (against in BOUNDS and name in ("survival", "setting"))
+        Where that is no single one (a system is compared with itself, say, without one of its parts), it is the one
+        that leaves the model as its system has it by default.
+        """
+        near = [one for one in self.near[self._at(key, self.plain)] if one[0] != key]
+        found = [[values for other, values in near if self._alike(key, other)]]
+        if self.against in BOUNDS:
+            far = self.far[self._at(key, self.ungapped)]
+            found.append([values for other, values in far if other != key and self._alike(key, other)])
+        found.append([values for other, values in near if self._default(other)])
+        return next((one[0] for one in found if len(one) == 1), None)
 
-    def default(name: str, mine: object, theirs: object) -> bool:
-        return theirs in ("", usual.get(name, "")) if name.startswith("model.") else mine == theirs
+    def _alike(self, key: tuple, other: tuple) -> bool:
+        return all(key[place] == other[place] or "" in (key[place], other[place]) for place in self.models)
 
-    same = (found(matches) for matches in (alike, alike_but_for_gaps, default))
-    return next((one[0] for one in same if len(one) == 1), None)
+    def _default(self, other: tuple) -> bool:
+        return all(other[place] in ("", self.usual[place]) for place in self.models)
 
 
-def _defaults(system: str) -> dict[str, object]:
+def _defaults(system: str | None) -> dict[str, object]:
     """A system's own settings; nothing of a system that this version does not know."""
     return asdict(SYSTEMS[system].configure()) if system in SYSTEMS else {}
 
@@ -249,12 +291,14 @@ def _defaults(system: str) -> dict[str, object]:
 def _difference(ours: pd.Series, theirs: pd.Series | None, metric: str) -> dict[str, object]:
     shared = ours.index.intersection([] if theirs is None else theirs.index)
     if len(shared) < 2:  # no interval
-        return {"difference": np.nan, "low": np.nan, "high": np.nan, "shared": len(shared), "verdict": ""}
+        gap = dict.fromkeys(("difference", "low", "high"), np.nan)
+        return gap | {"shared": len(shared), "verdict": "", "p": np.nan}
     found = paired(ours[shared], theirs[shared])
     verdict = found.verdict
     if verdict in ("higher", "lower") and metric in BETTER:
         verdict = "better" if verdict == BETTER[metric] else "worse"
-    return {"difference": found.mean, "low": found.low, "high": found.high, "shared": found.seeds, "verdict": verdict}
+    told = {"difference": found.mean, "low": found.low, "high": found.high, "shared": found.seeds}
+    return told | {"verdict": verdict, "p": found.p()}
 
 
 # ---- from means to text -----------------------------------------------------------------------------------
