@@ -164,7 +164,7 @@ def _train_epoch(
     system.prepare(epoch, data.train)
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    started = time.perf_counter()
+    started = time.perf_counter() - _seconds_compiling()
     for stage in system.stages(epoch, config.epochs):
         for batch in data.train.part(stage.split).batches(config.batch_size, order):
             batch = batch.to(device)
@@ -175,7 +175,7 @@ def _train_epoch(
                     key = f"{step.name}/{name}"
                     sums[key] = sums.get(key, 0.0) + value.detach() * len(batch)
                     counts[key] = counts.get(key, 0) + len(batch)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - _seconds_compiling() - started
     return {"seconds": seconds} | {key: (sums[key] / counts[key]).item() for key in sums}
 
 
@@ -264,3 +264,9 @@ def evaluate(system: System[Any], split: Split) -> dict[str, float]:
     split = split.as_seen_by(system.spec)
     system.check_samples(split.samples)
     return metrics.of_task(system.spec.task, *predictions(system, split))
+
+
+def _seconds_compiling() -> float:
+    """How long this process has waited for the compiler, which is no training; 0 where nothing has been compiled."""
+    compiler = sys.modules.get("mmalign.compiling")
+    return compiler.seconds_compiling() if compiler else 0.0

@@ -21,6 +21,17 @@ def test_every_solver_solves_the_same_problem():
     assert (released.sum(1) - 1).abs().max() > 0.02
 
 
+def test_with_two_lengths_too_and_ours_is_never_the_slower():
+    first, second = bench._sequences(3, 9)[0], bench._sequences(3, 14)[1]
+    ours = bench._ours(first, second, 2, 0.2, 200)().mass
+    for name, solve in bench._pot(first, second, 2, 0.2, 200).items():
+        plans = torch.stack([torch.as_tensor(plan) for plan in solve()])
+        torch.testing.assert_close(plans, ours, rtol=0, atol=1e-4, msg=name)
+    rows = bench.two_lengths_table(repeats=1)
+    assert {(row["T1"], row["T2"]) for row in rows} == {(20, 28), (50, 80), (96, 128), (64, 256)}
+    assert min(row["times_ours"] for row in rows if row["solver"] != "ours") > 2  # far more, where nothing else runs
+
+
 def test_the_released_loop_is_the_plain_one_and_its_closed_form():
     cost = 2 * torch.rand(11, 11)
     loop = transport.released(cost, 2, 0.2, 10)
@@ -36,6 +47,8 @@ def test_a_report_is_whole_and_can_be_printed(capsys):
     assert torch.get_num_threads() == threads
     bench.print_report(json.loads(json.dumps(report, allow_nan=False)))
     printed = capsys.readouterr().out
+    for row in report["two_lengths"]:
+        assert row["solver"] in printed and row["milliseconds"] > 0
     for row in report["solvers"]:
         assert row["solver"] in printed and row["milliseconds"] > 0
         assert ("of_limit" in row) == (row["solver"] == "ours")

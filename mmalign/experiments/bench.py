@@ -23,6 +23,8 @@ from .. import masks, transport
 from ..errors import InputError
 
 SHAPES = ((32, 20, 2), (32, 50, 8), (64, 128, 8), (32, 256, 8))  # B, T, W
+# B, T1, T2, W. Rows are what is vectorised: with T1 and T2 exchanged the longest takes us about twice as long.
+TWO_LENGTHS = ((32, 20, 28, 2), (32, 50, 80, 4), (64, 96, 128, 8), (32, 64, 256, 8))
 FEATURES = 32
 BARRIER = 1e3  # outside the window POT gets this cost: its kernel is 0 there
 GROWTH = {  # one of T, W, B, mu at a time, from one problem
@@ -60,6 +62,22 @@ def transport_table(
     return rows
 
 
+def two_lengths_table(
+    shapes: Sequence[tuple[int, int, int, int]] = TWO_LENGTHS, mu: float = 0.2, sweeps: int = 50, repeats: int = 5
+) -> list[dict[str, object]]:
+    """A row per solver and shape T1 x T2, on one thread: ours, and POT's loops with a barrier outside the window."""
+    rows = []
+    for batch, steps, other_steps, window in shapes:
+        first, second = _sequences(batch, steps)[0], _sequences(batch, other_steps)[1]
+        solvers = {"ours": _ours(first, second, window, mu, sweeps)} | _pot(first, second, window, mu, sweeps)
+        with _threads(1):
+            times = _take_turns(solvers, repeats)
+        for name, seconds in times.items():
+            row = {"solver": name, "B": batch, "T1": steps, "T2": other_steps, "W": window, "sweeps": sweeps}
+            rows.append(row | {"milliseconds": 1e3 * seconds, "times_ours": seconds / times["ours"]})
+    return rows
+
+
 def growth_table(
     grids: dict[str, Sequence[tuple[int, int, int, float]]] = GROWTH, sweeps: int = 50, repeats: int = 3
 ) -> list[dict[str, object]]:
@@ -89,6 +107,7 @@ def transport_report(small: bool = False) -> dict[str, object]:
         "versions": {name: metadata.version(name) for name in ("POT", "numba", "numpy", "torch")},
         "rates": machine_rates(),
         "solvers": solvers,
+        "two_lengths": two_lengths_table(TWO_LENGTHS[:1] if small else TWO_LENGTHS, repeats=3 if small else 5),
         "growth": growth_table(grids),
     }
 
@@ -101,6 +120,9 @@ def print_report(report: dict[str, object]) -> None:
     for row in report["solvers"]:
         place = "{solver:<24}{B:>5}{T:>6}{W:>4}{threads:>9}{milliseconds:>11.2f}{times_ours:>9.1f}".format(**row)
         print(place + (f"{row['of_limit']:>9.1f}" if "of_limit" in row else ""))
+    print(f"\n{'two lengths':<24}{'B':>5}{'T1':>6}{'T2':>6}{'W':>4}{'ms':>11}{'x ours':>9}")
+    for row in report["two_lengths"]:
+        print("{solver:<24}{B:>5}{T1:>6}{T2:>6}{W:>4}{milliseconds:>11.2f}{times_ours:>9.1f}".format(**row))
     print(f"\n{'grows':<6}{'B':>5}{'T':>8}{'W':>4}{'mu':>8}{'ms':>11}{'limit ms':>10}{'MB':>8}")
     for row in report["growth"]:
         line = "{grows:<6}{B:>5}{T:>8}{W:>4}{mu:>8g}{milliseconds:>11.2f}{limit_milliseconds:>10.2f}{megabytes:>8.0f}"
@@ -121,33 +143,48 @@ def _ours(first: Tensor, second: Tensor, window: int, mu: float, sweeps: int) ->
 
 def _solvers(batch: int, steps: int, window: int, mu: float, sweeps: int) -> dict[str, Callable[[], object]]:
     """What is compared, by name. The dense costs are made here, outside what is timed."""
-    try:
-        ot, ot_batch = importlib.import_module("ot"), importlib.import_module("ot.batch")
-    except ImportError:
-        raise InputError("the transport benchmark needs POT: pip install POT") from None
     first, second = _sequences(batch, steps)
-    far = masks.outside_window(steps, window)
-    unit = [torch.nn.functional.normalize(value, dim=2) for value in (first, second)]
-    inside = 1 - unit[0] @ unit[1].mT  # (B, T, T)
-    costs = inside + BARRIER * far
-    share = torch.full((steps,), 1 / steps)
-    options = {"reg": mu, "numItermax": sweeps, "stopThr": 0, "warn": False}
-
-    def one_by_one(solve: Callable, share: object, costs: object) -> Callable[[], object]:
-        return lambda: [solve(share, share, cost, **options) for cost in costs]
-
-    shares = share.expand(batch, steps)
+    loops = _pot(first, second, window, mu, sweeps)  # says so where POT is not there
+    solve_batch = importlib.import_module("ot.batch").solve_batch
+    inside, costs = _dense_costs(first, second, window)
+    shares = torch.full((batch, steps), 1 / steps)
     solvers = {
         "ours": _ours(first, second, window, mu, sweeps),
-        "POT, NumPy": one_by_one(ot.sinkhorn, share.numpy(), costs.numpy()),
-        "POT, torch": one_by_one(ot.sinkhorn, share, costs),
-        "POT log, NumPy": one_by_one(ot.bregman.sinkhorn_log, share.numpy(), costs.numpy()),
-        "POT batch": lambda: ot_batch.solve_batch(costs, mu, shares, shares, max_iter=sweeps, tol=0, grad="detach"),
+        **loops,
+        "POT batch": lambda: solve_batch(costs, mu, shares, shares, max_iter=sweeps, tol=0, grad="detach"),
         "released code": lambda: [transport.released(cost, window, 1 / mu, sweeps) for cost in inside],
     }
     if importlib.util.find_spec("ott"):  # geomloss takes point clouds only: a window cannot be put to it
         solvers["ott"] = _ott(costs, mu, sweeps)
     return solvers
+
+
+def _dense_costs(first: Tensor, second: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """(B, T1, T2) of 1 - cos, and the same with the barrier outside the window."""
+    unit = [torch.nn.functional.normalize(value, dim=2) for value in (first, second)]
+    inside = 1 - unit[0] @ unit[1].mT
+    return inside, inside + BARRIER * masks.outside_window(inside.shape[1], window, inside.shape[2])
+
+
+def _pot(first: Tensor, second: Tensor, window: int, mu: float, sweeps: int) -> dict[str, Callable[[], object]]:
+    """POT's solvers, one sequence after the other."""
+    try:
+        ot = importlib.import_module("ot")
+    except ImportError:
+        raise InputError("the transport benchmark needs POT: pip install POT") from None
+    costs = _dense_costs(first, second, window)[1]
+    shares = [torch.full((steps,), 1 / steps) for steps in costs.shape[1:]]
+    options = {"reg": mu, "numItermax": sweeps, "stopThr": 0, "warn": False}
+
+    def one_by_one(solve: Callable, shares: Sequence[object], costs: object) -> Callable[[], object]:
+        return lambda: [solve(*shares, cost, **options) for cost in costs]
+
+    arrays = [share.numpy() for share in shares]
+    return {
+        "POT, NumPy": one_by_one(ot.sinkhorn, arrays, costs.numpy()),
+        "POT, torch": one_by_one(ot.sinkhorn, shares, costs),
+        "POT log, NumPy": one_by_one(ot.bregman.sinkhorn_log, arrays, costs.numpy()),
+    }
 
 
 def _ott(costs: Tensor, mu: float, sweeps: int) -> Callable[[], object]:

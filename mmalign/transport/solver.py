@@ -127,7 +127,7 @@ def sinkhorn(
 
     Args:
         cost: (B, T1, T2) float32 or float64; what lies outside the window or on padding is not read. Beyond `mu`
-            times the square root of the largest float it is refused: no plan could tell such costs apart.
+            times the square root of the largest float it is cut, in the plan's `cost` and `value` too.
 
     Raises:
         ValueError: a shape, a type or a value does not fit; the message says which and where.
