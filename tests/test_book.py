@@ -1,6 +1,7 @@
 """The rendered book, read as files: complete, without dead links, and with nothing fetched from elsewhere."""
 
 import re
+import runpy
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -127,3 +128,8 @@ def test_no_file_names_a_path_of_one_machine_or_a_package_registry():
             continue
         found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)]
     assert found == []
+
+
+def test_the_picture_of_the_readme_is_the_one_that_the_first_chapter_has_stored():
+    script = runpy.run_path(str(ROOT / "book/opening.py"))
+    assert script["PICTURE"].read_text(encoding="utf-8") == script["opening"]() + "\n", "run book/opening.py"

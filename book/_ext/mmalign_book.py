@@ -42,8 +42,23 @@ class Borrowed(Directive):
         raise self.error(f"{chapter} holds no moving picture of the kind {kind!r}")
 
 
+class Legend(Directive):
+    """The roles, each with its colour, its marker and the names that go by it: `{palette}`."""
+
+    def run(self):
+        palette = run_path(str(installed("mmalign") / "figures/palette.py"))
+        rows = "".join(
+            f'<tr><td><span class="mm-swatch" style="background: var(--mm-{role})"></span> {role}</td>'
+            f"<td>{names}</td></tr>"
+            for role, names in palette["NAMES"].items()
+        )
+        head = "<thead><tr><th>colour</th><th>stands for</th></tr></thead>"
+        return [nodes.raw("", f'<table class="table">{head}<tbody>{rows}</tbody></table>', format="html")]
+
+
 def setup(app):
     app.add_directive("moving", Borrowed)
+    app.add_directive("palette", Legend)
     app.add_css_file("mmalign.css")
     app.add_js_file("mmalign.js", loading_method="defer")
     app.connect("builder-inited", add_mathjax)
@@ -111,12 +126,14 @@ def offer_narrow_figures(app, page, template, context, doctree):
         context["body"] = re.sub(r'<img [^>]*src="([^"]*_images/[0-9a-f]{64}\.svg)"[^>]*>', offer, context["body"])
 
 
+def installed(name):
+    """The folder of a package, found without importing it."""
+    return Path(find_spec(name).origin).parent
+
+
 def add_widgets(app):
-    spec = find_spec("mmalign")  # finds the package without importing it
-    static = Path(spec.origin).parent / "figures/static" if spec and spec.origin else None
-    parts = sorted(static.glob("*.js")) if static else []
-    if not parts:
-        return
+    static = installed("mmalign") / "figures/static"
+    parts = sorted(static.glob("*.js"))
     palette = SimpleNamespace(**run_path(str(static.parent / "palette.py")))
     widget = as_classic("\n".join([palette.javascript(), *(path.read_text(encoding="utf-8") for path in parts)]))
     target = Path(app.outdir, "_static")
