@@ -1,11 +1,19 @@
 """What holds for every test: one thread and one seed, so that numbers repeat, and the same examples every time."""
 
+import pytest
 import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
 settings.register_profile("mmalign", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("mmalign")
+
+
+def pytest_collection_modifyitems(items):
+    """Examples in docstrings carry no marks of their own: those of the sliders draw a picture each."""
+    for item in items:
+        if item.nodeid.startswith("mmalign/figures/widgets"):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_setup(item):

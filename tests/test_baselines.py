@@ -99,6 +99,7 @@ def test_double_beats_single_where_the_victim_knows_something():
     assert (double < single).all() and (single - double).mean() > 0.1, (single, double)
 
 
+@pytest.mark.slow
 def test_double_is_no_better_than_single_where_the_victim_is_noise():
     single, double = contest(victim="noise")
     assert (single - double).mean().abs() < 0.1, (single, double)

@@ -10,6 +10,8 @@ import torch
 from mmalign import InputError, masks, transport
 from mmalign.experiments import bench
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_solver_solves_the_same_problem():
     answers = {name: solve() for name, solve in bench._solvers(3, 14, 3, 0.2, 200).items()}

@@ -36,6 +36,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-sh
 --disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0""".split()
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: the book was not looked at in a browser"),
     pytest.mark.skipif(not (HTML / "index.html").exists(), reason="NO RENDERED BOOK: run `make html` first"),
 ]

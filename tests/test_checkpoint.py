@@ -34,6 +34,7 @@ def parts(name, **options):
     return data, small.build(name, data), SYSTEMS[name].configure_training(epochs=warmup + 4, select="validation")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", small.NAMES)
 @pytest.mark.parametrize("writes", [1, 3])
 def test_every_system_goes_on_where_it_was_cut(name, writes, tmp_path, monkeypatch):

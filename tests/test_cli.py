@@ -97,6 +97,7 @@ def test_without_json_people_get_a_few_lines(mmalign):
     assert status == 0 and "mm-align on planted, first:second" in out and "mae" in out and out.count("\n") <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.SYSTEMS)
 @pytest.mark.parametrize("survival", ["0.5", "1"])
 def test_every_system_runs_by_its_name(mmalign, name, survival):
@@ -320,12 +321,14 @@ def program(*words, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
 
 
+@pytest.mark.slow
 def test_as_a_program_a_run_prints_json_to_stdout_and_ends_with_0(mmalign):
     done = program(*RUN, "--json")
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert json.loads(done.stdout)["metrics"] == json.loads(mmalign(*RUN, "--json")[1])["metrics"]
 
 
+@pytest.mark.slow
 def test_as_a_program_a_mistake_ends_with_2_and_one_line_and_no_traceback(tmp_path):
     draw = np.full((40, 6, 3), 1e300)
     np.savez(tmp_path / "arrays.npz", visible=draw, victim=draw, labels=np.arange(40.0))

@@ -59,6 +59,7 @@ def test_meld_is_read_as_seven_emotions(tmp_path, protocol):
         np.testing.assert_array_equal(found, sample["audio_features"].astype("f4"))
 
 
+@pytest.mark.slow
 def test_sequences_longer_than_asked_for_are_cut_and_counted(tmp_path):
     speech.mm_align(tmp_path / "raw", lengths=(3, 1, 60))
     folders.bring_in("mosei", tmp_path / "raw", tmp_path / "mosei")

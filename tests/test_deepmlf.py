@@ -260,6 +260,7 @@ def spoken(count=200, steps=12, words=5, seed=0):
     return data
 
 
+@pytest.mark.slow
 def test_a_trained_language_model_beats_counting_pairs_where_two_words_tell_the_next():
     data = spoken()
     model, _ = build(data, words="ids", codes=5, language_epochs=30, language_layers=2, fusion_depth=1)
@@ -364,6 +365,7 @@ def test_a_stream_that_is_told_to_be_ignored_changes_nothing():
         assert model.predict(batch).equal(full.predict(lacking(batch, *quiet)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_it_learns_where_every_modality_may_be_absent(task):
     data = three(setting="R", survival=0.4, task=task)
@@ -387,6 +389,7 @@ def test_a_layer_may_answer_with_a_tensor_or_with_a_tuple_that_starts_with_it():
     assert layers[1](torch.ones(1)).item() == 1  # and leaves no trace
 
 
+@pytest.mark.slow
 def test_a_language_model_by_name_keeps_its_weights_and_is_saved_with_the_rest(tmp_path, capfd):
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -10,6 +10,8 @@ import mmalign
 from mmalign.config import TrainConfig
 from mmalign.diagnosis import Diagnosis
 
+pytestmark = pytest.mark.slow
+
 QUICK = TrainConfig(epochs=2)
 N = 40
 

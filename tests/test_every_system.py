@@ -104,6 +104,7 @@ def test_labels_are_not_read_while_predicting(name):
     assert model.predict(batch).equal(model.predict(blank))
 
 
+@pytest.mark.slow
 @every
 def test_labels_that_are_not_shown_are_not_learnt_from(name):
     data = small.data_for(name, labelled=0.4)
@@ -127,6 +128,7 @@ def test_few_labels_serve_the_imputed_path_too_where_every_victim_is_there(name)
 # ---- ALL2: the ends of p -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every
 def test_with_every_victim_present_the_missing_part_is_empty_and_training_works(name):
     data = small.planted(survival=1.0, setting="B")
@@ -295,6 +297,7 @@ def test_the_test_split_is_sealed_while_training(name):
     assert tried == [0, 1, 2] and len([*data.test.batches(4)]) == 3
 
 
+@pytest.mark.slow
 @every
 def test_what_the_test_split_holds_cannot_change_the_training(name):
     data = small.data_for(name)

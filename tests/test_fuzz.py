@@ -33,6 +33,8 @@ from mmalign import cli
 from mmalign.data import folders, imported
 from mmalign.gate import hdf5 as reading
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10  # that any one case may take
 BYTES = 1e9  # that the process may grow by over all of them
 CANARY = "canary"

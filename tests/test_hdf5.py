@@ -61,6 +61,7 @@ def test_only_the_files_of_the_pair_are_needed(folder):
         load(folder, pair=("text", "audio"))
 
 
+@pytest.mark.slow
 def test_a_cut_file_is_refused_wherever_it_is_cut(folder):
     path = folder / "video_valid.h5"
     whole = path.read_bytes()

@@ -61,6 +61,7 @@ def test_the_manifest_says_what_is_there_and_where_it_came_from(folder):
     assert all(len(entry["sha256"]) == 64 for entry in manifest["arrays"].values())
 
 
+@pytest.mark.slow
 def test_every_ordered_pair_and_triple_trains_from_it(folder):
     for pair in (("text", "video"), ("video", "text"), ("audio", "text"), ("video", "audio")):
         data = mmalign.load("mosi", pair, survival=0.5, data_dir=folder)

@@ -217,6 +217,7 @@ def test_the_official_preset_trains_and_reports_what_the_released_code_would():
     assert set(peek.reported(history)) == {"mae", "acc2", "f1"}
 
 
+@pytest.mark.slow
 def test_every_single_departure_of_the_released_code_can_be_switched_on_alone():
     data = small.planted()
     together = {"solver": ("barrier",), "impute_head": ("ot_positions",), "barrier": ("solver",)}

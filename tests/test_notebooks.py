@@ -1,13 +1,17 @@
 """What every stored chapter promises its readers. nbval and papermill check that it still runs."""
 
 import ast
+import contextlib
 import csv
+import importlib
+import inspect
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted(ROOT.glob("notebooks/*.ipynb"))
@@ -45,6 +49,36 @@ def test_every_chapter_stands_in_the_table_of_contents():
 def test_every_code_cell_was_run_once_from_top_to_bottom(chapter):
     counts = [cell.execution_count for cell in code_cells(chapter)]
     assert counts == list(range(1, len(counts) + 1)), "run `make refresh`"
+
+
+def imported(tree):
+    """The names that a cell binds to something of ours: {"grids": module}."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "mmalign":
+                    module = importlib.import_module(alias.name)
+                    yield (alias.asname, module) if alias.asname else ("mmalign", importlib.import_module("mmalign"))
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "mmalign":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                with contextlib.suppress(ModuleNotFoundError):  # an attribute, or missed below
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                yield alias.asname or alias.name, getattr(module, alias.name)
+
+
+def test_every_code_cell_parses_and_what_it_asks_of_the_package_is_there(chapter):
+    known = {}
+    for cell in code_cells(chapter):
+        tree = ast.parse(TransformerManager().transform_cell(cell.source))
+        known |= dict(imported(tree))
+        stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        stored |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        known = {name: owner for name, owner in known.items() if name not in stored}  # these are something else
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                owner = known.get(node.value.id)
+                assert not inspect.ismodule(owner) or hasattr(owner, node.attr), f"{cell.id}: {ast.unparse(node)}"
 
 
 def test_no_error_and_no_stderr_is_stored(chapter):

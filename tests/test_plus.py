@@ -33,6 +33,7 @@ def joint(model, batch):
     return model.joint_loss(1.0, batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("changes", [*({"weights": one} for one in WEIGHTS), *map(changes_for, TEACHERS)], ids=str)
 def test_every_variant_trains_and_predicts_without_the_victim(changes, task):

@@ -37,6 +37,7 @@ def shown(name):
 OPPONENTS = ("single", "copy", "zero-fill", "mfm", "smil", "modal-trans", "mm-align")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chapter", "files"), [("08_results", ("smartwatch", "planted", "ict-mmmo")), ("09_ablations", ("ablations",))]
 )

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 RUN = "run --system mm-align --dataset planted --set data.samples=200 --epochs 30 --threads 1 --json".split()
 RUN += ["--set", "train.patience=30"]
 KILLS = 10  # as many again hit sweeps, in test_sweep

@@ -18,6 +18,8 @@ import pytest
 from mmalign import InputError, cli
 from mmalign.experiments import crew, runs, sweep
 
+pytestmark = pytest.mark.slow
+
 GRID = """
 system: [single, copy, mm-align]
 dataset: planted

@@ -260,6 +260,7 @@ def test_the_clock_counts_training_steps_and_no_evaluation(monkeypatch):
     assert history.train_seconds == history.steps == 3 * 4
 
 
+@pytest.mark.slow
 def test_an_epoch_of_mm_align_costs_at_most_three_of_single():
     data, seconds = small.planted(samples=300, shortest=10, longest=20), {}
     for name in ("single", "mm-align"):

@@ -15,6 +15,8 @@ from mmalign.method import dynamics
 from mmalign.neighbours import MLA
 from mmalign.neighbours.senses import fuse
 
+pytestmark = pytest.mark.slow
+
 
 def random_cost(l=6, seed=0):
     x, y = torch.randn(2, l, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

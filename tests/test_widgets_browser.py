@@ -18,7 +18,10 @@ from mmalign import transport
 from mmalign.figures import widgets
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: the sliders were not moved in a browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: the sliders were not moved in a browser"),
+]
 
 
 def random_cost(l, seed):
