@@ -25,7 +25,7 @@ Optimisers = Mapping[str, torch.optim.Optimizer]
 States = dict[str, dict[int, dict[str, Tensor]]]  # group -> place of a parameter -> "exp_avg", ...
 
 
-def about(system: System, config: TrainConfig, data: Splits) -> list[str]:
+def about(system: System[Any], config: TrainConfig, data: Splits) -> list[str]:
     """What a state belongs to: the system, how it is trained, and every sample as the system is shown it."""
     shown = hashlib.sha256(data.source.digest.encode())
     for samples in (data.train.samples, data.valid.samples):
@@ -37,7 +37,7 @@ def about(system: System, config: TrainConfig, data: Splits) -> list[str]:
 def write(
     path: str | Path,
     about: list[str],
-    system: System,
+    system: System[Any],
     optimisers: Optimisers,
     order: torch.Generator,
     best: dict[str, Tensor],
@@ -67,7 +67,7 @@ def write(
 
 
 def read(
-    path: str | Path, about: list[str], system: System, optimisers: Optimisers, order: torch.Generator
+    path: str | Path, about: list[str], system: System[Any], optimisers: Optimisers, order: torch.Generator
 ) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Put everything back as it was; returns `best` and `progress`.
 
@@ -107,7 +107,7 @@ def _states(tensors: dict[str, Tensor], optimisers: Optimisers) -> States:
     return states
 
 
-def _check_tensors(tensors: dict[str, Tensor], system: System, optimisers: Optimisers, states: States) -> None:
+def _check_tensors(tensors: dict[str, Tensor], system: System[Any], optimisers: Optimisers, states: States) -> None:
     """Raise `ValueError` unless every tensor is one that a training of this system has, and of its shape and kind."""
     weights, parameters = system.state_dict(), dict(system.named_parameters())
     _check_like(_under("system/", tensors), weights, whole=True)
