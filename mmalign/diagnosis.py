@@ -4,16 +4,13 @@ import html
 import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from tqdm.auto import tqdm
 
-from .baselines import Double, Single
-from .batch import Batch
+from .baselines import Constant, Double, Single, Trees, TreesBoth
 from .config import Condition, TrainConfig, settings
 from .data import Source, Split, Splits, make_splits
 from .data.pairs import Pairs
@@ -24,6 +21,7 @@ from .training import History, evaluate, fit
 
 FOLDS = 5
 OVERLAP = 1 / 3  # test samples over training samples of a fold: a fifth over three fifths
+PLAIN = {"constant": Constant, "trees": Trees, "trees-both": TreesBoth}  # what a network must be better than
 TRAINED = {"single": Single, "double": Double, "mm-align-plus": MMAlignPlus}
 SMALL = 0.02  # accuracy, or share of the constant's error: what is smaller than this is called nothing
 PATIENT = 60  # seconds after which the reader is told how long it takes
@@ -204,15 +202,17 @@ def diagnose(
     if not whole_groups:
         pool = replace(pool, groups=None)
     metric = "accuracy" if pool.task == "classification" else "mae"
-    scores: dict[str, list[float]] = {name: [] for name in ("constant", "trees", "trees-both", *TRAINED)}
+    scores: dict[str, list[float]] = {name: [] for name in (*PLAIN, *TRAINED)}
     late = dict.fromkeys(TRAINED, 0)
     bar = tqdm(total=FOLDS * len(TRAINED), desc="diagnose", unit="training", disable=_quiet(progress))
     with bar:
         for fold in range(FOLDS):
             condition = Condition(pair=tuple(pool.features), survival=1.0, setting="A", seed=fold)
             whole = make_splits(pool, condition.whole)
-            for name, score in _plain(whole).items():
-                scores[name].append(score)
+            for name, kind in PLAIN.items():
+                system = kind.from_data(whole, seed=train.seed)
+                fit(system, whole, TrainConfig(epochs=1, seed=train.seed), progress=False)
+                scores[name].append(evaluate(system, whole.test)[metric])
             for name, kind in TRAINED.items():
                 part = whole if kind.needs_every_victim else make_splits(pool, condition)
                 system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
@@ -266,36 +266,3 @@ def _complete_pairs(pairs: Pairs, labels: object, groups: object, task: str | No
     if not complete.any():
         raise InputError(f"none of {len(pairs)} pairs is complete: nothing says what the victim is worth")
     return pairs.source(labels, groups, task).part(complete.nonzero()[:, 0])
-
-
-# ---- what any network must be better than -------------------------------------------------------------------
-
-
-def _plain(data: Splits) -> dict[str, float]:
-    """The test scores of a constant and of extra trees, on the visible modality and on both."""
-    train, test = (part.samples.rows(part.samples.labelled) for part in (data.train, data.test))
-    truth, classes = test.labels.numpy(), data.spec.task == "classification"
-    known = train.labels.numpy()
-    constant = np.bincount(known).argmax() if classes else np.median(known)
-    kind = ExtraTreesClassifier if classes else ExtraTreesRegressor
-    score: Callable[[object], float] = lambda guess: float(  # noqa: E731
-        np.mean(guess == truth) if classes else np.mean(np.abs(guess - truth))
-    )
-    found = {"constant": score(constant)}
-    for name, modalities in (("trees", 1), ("trees-both", 2)):
-        forest = kind(100, random_state=0, n_jobs=1).fit(_numbers(train, modalities), known)
-        found[name] = score(forest.predict(_numbers(test, modalities)))
-    return found
-
-
-def _numbers(batch: Batch, modalities: int) -> np.ndarray:
-    """(N, F) mean, spread, least, largest, first and last value of each feature."""
-    told, real = [], batch.real[:, :, None]
-    for values in batch.features[:modalities]:
-        values = values.double()
-        mean = values.masked_fill(~real, 0).sum(1) / batch.lengths[:, None]
-        spread = (values - mean[:, None]).masked_fill(~real, 0).square().sum(1) / batch.lengths[:, None]
-        ends = values[:, 0], values[torch.arange(len(values)), batch.lengths - 1]
-        least, largest = (values.masked_fill(~real, far) for far in (torch.inf, -torch.inf))
-        told += [mean, spread.sqrt(), least.amin(1), largest.amax(1), *ends]
-    return torch.cat(told, dim=1).float().numpy()
