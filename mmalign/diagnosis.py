@@ -219,7 +219,8 @@ def diagnose(
                 late[name] += _unfinished(fit(system, part, train, progress=False), train)
                 scores[name].append(evaluate(system, part.test)[metric])
                 bar.update()
-            _tell(started, fold, bar)
+            if progress is not False:
+                _tell(started, fold, bar)
     known = {name: tuple(values) for name, values in scores.items()}
     unfinished = tuple(name for name, times in late.items() if times > FOLDS / 2)
     return Diagnosis(

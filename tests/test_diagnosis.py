@@ -149,8 +149,10 @@ def test_pairs_are_diagnosed_as_arrays_are():
 
 def test_a_long_diagnosis_says_how_long(capsys, monkeypatch):
     monkeypatch.setattr("mmalign.diagnosis.PATIENT", 0)
-    mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    mmalign.diagnose(own(), QUICK, width=8)
     assert "diagnose: about" in capsys.readouterr().err
+    mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    assert "diagnose: about" not in capsys.readouterr().err
 
 
 def test_the_table_and_the_plot_show_every_answer():
