@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import masks
+from .batch import is_known
 
 
 def task(prediction: Tensor, labels: Tensor, loss: str = "squared") -> Tensor:
@@ -13,7 +14,7 @@ def task(prediction: Tensor, labels: Tensor, loss: str = "squared") -> Tensor:
     With loss="absolute" it is the mean absolute error of scores, whose best answer is a median.
     A label that is not shown (NaN, or -1) does not count; without any, the loss is 0.
     """
-    shown = ~labels.isnan() if labels.is_floating_point() else labels >= 0
+    shown = is_known(labels)
     if not shown.any():
         return prediction.sum() * 0
     if labels.is_floating_point():

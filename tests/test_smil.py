@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmalign
-from mmalign.baselines.smil import SMIL, Gaussian, cluster
+from mmalign.baselines.smil import SMIL, NormalDraw, cluster
 from mmalign.data import Split
 from mmalign.system import seeded
 
@@ -274,7 +274,7 @@ def test_a_prediction_with_draws_is_the_average_over_them():
 
 
 def test_the_spread_of_a_draw_is_the_one_that_was_predicted():
-    net = Gaussian(2, 1)
+    net = NormalDraw(2, 1)
     with torch.no_grad():
         net.net.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
         net.net.bias.zero_()

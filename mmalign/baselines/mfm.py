@@ -181,9 +181,7 @@ class MFM(Imputing[MFMConfig]):
         parts["prior"] = self.config.lambda_prior * sum(mmd(code, self.config.prior_kernel) for code in (label, *own))
         # The guesses come to the codes. In the released code the codes come too, and both can collapse.
         parts["match"] = F.mse_loss(torch.cat(guesses, 1), torch.cat([label, own[1]], 1).detach())
-        if self.config.lambda_con:
-            parts["contrast"] = self.pair_loss(tau, *states, batch)["contrast"]
-        return parts
+        return parts | self.contrast(tau, *states)
 
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task through the guesses, and the visible sequence rebuilt from its own code."""

@@ -52,7 +52,7 @@ def cluster(points: Tensor, count: int, seed: int) -> Tensor:
     return centres[torch.arange(count) % len(centres)]
 
 
-class Gaussian(nn.Module):
+class NormalDraw(nn.Module):
     """A vector -> a draw from the normal distribution whose mean and spread it decides."""
 
     def __init__(self, features: int, out: int) -> None:
@@ -78,9 +78,9 @@ class SMIL(TwoPaths[SMILConfig]):
         super().__init__(spec, config)
         self.warmup, self.sizes = config.warmup, (config.clusters, 2 * config.width)
         self.backbone = Backbone(spec, config)  # theta
-        self.weigh = Gaussian(config.width, config.clusters)  # phi_c
+        self.weigh = NormalDraw(config.width, config.clusters)  # phi_c
         if config.perturb != "none":
-            self.regularise = Gaussian(2 * config.width, 2 * config.width)  # phi_r
+            self.regularise = NormalDraw(2 * config.width, 2 * config.width)  # phi_r
         self.register_buffer("priors", torch.zeros(config.clusters, config.width))  # C, no gradient
         draws = torch.randn(config.mc, sum(self.sizes)) if config.mc else torch.zeros(1, sum(self.sizes))
         self.register_buffer("draws", draws)  # the same for every sample, so that none depends on its batch

@@ -15,6 +15,7 @@ from .. import masks
 from ..batch import Batch, DataSpec, Samples
 from ..config import BackboneConfig
 from ..system import System
+from . import official
 from .encoders import Embed
 from .readout import Readout
 
@@ -96,30 +97,15 @@ class CrossStack(nn.Module):
         return maps
 
 
-class OfficialEncoder(nn.Module):
-    """The released code's encoder: PyTorch's post-norm layer, feed-forward of width D."""
-
-    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
-        super().__init__()
-        layer = nn.TransformerEncoderLayer(width, heads, width, dropout, "gelu", batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-
-    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
-        return self.layers(target, src_key_padding_mask=~real)
+def two_layers(features: int, width: int, outputs: int, task: str, dropout: float) -> nn.Sequential:
+    """The head g: (B, F) -> (B, outputs)."""
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, outputs))
 
 
-class OfficialFusion(nn.Module):
-    """The released code's fusion: PyTorch's decoder layer, a self-attention before the cross-attention."""
-
-    def __init__(self, width: int, heads: int, layers: int) -> None:
-        super().__init__()
-        layer = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.1, batch_first=True)
-        self.layers = nn.TransformerDecoder(layer, layers)
-
-    def read_head(self, target: Tensor, source: Tensor, real: Tensor, target_real: Tensor | None = None) -> Tensor:
-        """(B, D); every step is computed for it, as released."""
-        target_real = real if target_real is None else target_real
-        return self.layers(target, source, tgt_key_padding_mask=~target_real, memory_key_padding_mask=~real)[:, 0]
+# The paper's body and the released code's, by the name of the option.
+ENCODERS = {"mult": CrossStack, "official": official.PostNormEncoder}
+FUSIONS = {"mult": CrossStack, "official": official.DecoderFusion}
+HEADS = {"two-layer": two_layers, "official": official.three_layers}
 
 
 class Backbone(nn.Module):
@@ -132,17 +118,12 @@ class Backbone(nn.Module):
             Embed(features, width, config.kernel, config.positional, config.cls, config.clip_features)
             for features in spec.widths[:encoders]
         )
-        if config.backbone == "official":
-            self.encoders = nn.ModuleList(
-                OfficialEncoder(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
-            )
-            self.fusion = nn.ModuleList(OfficialFusion(width, heads, config.fusion_layers) for _ in range(2))
-        else:
-            self.encoders = nn.ModuleList(
-                CrossStack(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
-            )
-            self.fusion = nn.ModuleList(CrossStack(width, heads, config.fusion_layers, dropout) for _ in range(2))
-        self.answer = Readout(_head(2 * width, width, spec, config), spec)
+        encoder, fusion, head = ENCODERS[config.backbone], FUSIONS[config.backbone], HEADS[config.head]
+        self.encoders = nn.ModuleList(
+            encoder(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
+        )
+        self.fusion = nn.ModuleList(fusion(width, heads, config.fusion_layers, dropout) for _ in range(2))
+        self.answer = Readout(head(2 * width, width, spec.outputs, spec.task, dropout), spec)
 
     def learn_scales(self, samples: Samples) -> None:
         """Take the scales of features and labels from training samples, and only from what is shown."""
@@ -190,17 +171,3 @@ class OnBackbone(System[Pair]):
     def learn_scales(self, samples: Samples) -> None:
         """Take the scales of features and labels from the training samples."""
         self.backbone.learn_scales(samples)
-
-
-def _head(features: int, width: int, spec: DataSpec, config: BackboneConfig) -> nn.Sequential:
-    if config.head == "two-layer":
-        return nn.Sequential(
-            nn.Linear(features, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, spec.outputs)
-        )
-    if spec.task == "classification":
-        return nn.Sequential(nn.Linear(features, features), nn.Tanh(), nn.Linear(features, spec.outputs))
-    # Three linear layers, nothing bent between the last two, as released.
-    return nn.Sequential(
-        nn.Linear(features, features), nn.Tanh(), nn.Linear(features, width),
-        nn.Dropout(config.dropout), nn.Linear(width, 1),
-    )  # fmt: skip

@@ -1,7 +1,7 @@
 """What every system shares that stands something in for the victim: two paths and the loop over both.
 
-A subclass says what it imagines. This is also the loop of `copy` and `zero-fill`, and the frame of
-Algorithm 1 of the paper without its alignment.
+A subclass says what it imagines. `Imputing.stages` is Algorithm 1 of the paper; `copy` and `zero-fill` run it as it
+stands, and MM-Align (`method/model.py`) puts its alignment into lines 8-14.
 """
 
 from abc import abstractmethod
@@ -60,12 +60,20 @@ class Imputing(TwoPaths[Filling]):
         """(B, T+1, D) hidden visible states -> (B, T+1, D) stand-in for the victim's, head first."""
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
-        """Warm-up on complete samples; then complete ones and those whose victim is imagined in turn."""
-        loss = partial(self.complete_loss, temperature(self.config, epoch, epochs))
-        task = Stage("complete", (Step("task", loss),))
-        if epoch < self.warmup:
-            return [task]
-        return [task, Stage("imputed", (Step("denoise", self.missing_loss),))]
+        """Algorithm 1 of the paper."""
+        tau = temperature(self.config, epoch, epochs)
+        task = Step("task", partial(self.complete_loss, tau))
+        if epoch < self.warmup:  # lines 1-6, warm-up: the backbone alone, on complete samples
+            return [Stage("complete", (task,))]
+        denoise = Step("denoise", self.missing_loss)
+        return [
+            *self.on_complete(task, tau),  # lines 8-14: the fitter learns the plan, the backbone the task
+            Stage("imputed", (denoise,)),  # lines 15-17: the victim is imagined, and the backbone learns to bear it
+        ]
+
+    def on_complete(self, task: Step, tau: float) -> list[Stage]:
+        """Lines 8-14 where nothing is aligned: the task alone."""
+        return [Stage("complete", (task,))]
 
     def complete_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
         """Task and contrastive loss of complete samples (Algorithm 1, lines 2-5 and 12-13)."""
@@ -74,10 +82,14 @@ class Imputing(TwoPaths[Filling]):
     def pair_loss(self, tau: float, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The same from the two hidden sequences, (B, T+1, D) each."""
         parts = {"task": self.backbone.task_loss(self.backbone.read(first, second, batch.real), batch.labels)}
-        if self.config.lambda_con:
-            score = losses.contrastive(first[:, 0], second[:, 0], tau, self.config.contrastive)
-            parts["contrast"] = self.config.lambda_con * score
-        return parts
+        return parts | self.contrast(tau, first, second)
+
+    def contrast(self, tau: float, first: Tensor, second: Tensor) -> dict[str, Tensor]:
+        """The contrastive term of two hidden sequences, (B, T+1, D) each, from their heads; nothing at weight 0."""
+        if not self.config.lambda_con:
+            return {}
+        score = losses.contrastive(first[:, 0], second[:, 0], tau, self.config.contrastive)
+        return {"contrast": self.config.lambda_con * score}
 
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Task loss on imputed pairs (Algorithm 1, lines 15-17)."""

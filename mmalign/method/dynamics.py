@@ -7,11 +7,11 @@ dynamics learner". Sequences are (B, T, D) here, without the head.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks, transport
 from ..config import DynamicsConfig
+from . import official
 from .gru import BidirectionalGRU
 
 
@@ -20,7 +20,7 @@ class Fitter(nn.Module):
 
     def __init__(self, width: int, hidden: int, window: int, head: str) -> None:
         super().__init__()
-        self.window, self.head = window, head
+        self.head = head
         self.gru = BidirectionalGRU(width, hidden)
         self.project = nn.Linear(2 * hidden, 2 * window + 1)
 
@@ -30,13 +30,36 @@ class Fitter(nn.Module):
         With the softmax head a row sums to 1 over the steps that exist, as the rows of l * plan do.
         """
         scores = self.project(self.gru(first, lengths))  # (B, T, 2W+1)
-        if self.head == "linear":
-            return scores
-        if self.head == "softmax_unmasked":  # as released: slots outside the sequence take mass, then are cut
-            return scores.softmax(2)
-        real = masks.real_steps(lengths, first.shape[1])
-        open_ = masks.open_band(real, self.window)
-        return scores.masked_fill(~open_ & real[:, :, None], -torch.inf).softmax(2) * open_
+        return HEADS[self.head](scores, masks.real_steps(lengths, first.shape[1]))
+
+
+def masked_softmax(scores: Tensor, real: Tensor) -> Tensor:
+    """(B, T, 2W+1), (B, T) -> (B, T, 2W+1): over the slots that exist, 0 in the others."""
+    open_ = masks.open_band(real, scores.shape[2] // 2)
+    return scores.masked_fill(~open_ & real[:, :, None], -torch.inf).softmax(2) * open_
+
+
+def as_they_are(scores: Tensor, real: Tensor) -> Tensor:
+    """The paper's letter: a linear layer, and nothing behind it."""
+    return scores
+
+
+def balanced_target(config: DynamicsConfig, first: Tensor, second: Tensor, lengths: Tensor) -> Tensor:
+    """l times the plan of Eqs. 6 to 10. (B, T, 2W+1)"""
+    settings = {"window": config.window, "mu": config.mu, "tol": config.tol, "max_sweeps": config.max_sweeps}
+    plan = transport.align(first.detach(), second.detach(), lengths, **settings)
+    return plan.band * lengths[:, None, None]
+
+
+def transposed(mixing: Tensor) -> Tensor:
+    """z_j = sum over i of A_ij z_i sums over the first index (Eq. 13). (B, T, T)"""
+    return mixing.transpose(1, 2)
+
+
+# The paper's body and the released code's, by the name of the option.
+HEADS = {"softmax": masked_softmax, "linear": as_they_are, "softmax_unmasked": official.unmasked_softmax}
+TARGETS = {"sinkhorn": balanced_target, "official": official.released_target}
+ORIENTATIONS = {"transposed": transposed, "official": official.mirrored}
 
 
 class AlignmentDynamics(nn.Module):
@@ -49,26 +72,15 @@ class AlignmentDynamics(nn.Module):
 
     def target(self, first: Tensor, second: Tensor, lengths: Tensor) -> Tensor:
         """l times the transport plan, so that its rows and columns sum to 1. (B, T, 2W+1), no gradient."""
-        config = self.config
-        if config.solver == "official":
-            directions = [F.normalize(states.detach(), dim=2) for states in (first, second)]
-            cost = 1 - directions[0] @ directions[1].transpose(1, 2)
-            return transport.official(cost, lengths, config.window, config.mu, config.barrier)
-        settings = {"window": config.window, "mu": config.mu, "tol": config.tol, "max_sweeps": config.max_sweeps}
-        plan = transport.align(first.detach(), second.detach(), lengths, **settings)
-        return plan.band * lengths[:, None, None]
+        return TARGETS[self.config.solver](self.config, first, second, lengths)
 
     def imagine(self, weights: Tensor, first: Tensor, real: Tensor) -> Tensor:
         """Mix visible steps into the steps of the missing sequence (Eq. 13). (B, T, D)
 
         weights: (B, T, 2W+1) rows are visible steps, as the plan's are; first: (B, T, D); real: (B, T).
         """
-        config = self.config
         inside = masks.open_band(real, weights.shape[2] // 2)
-        mixing = masks.to_dense(weights * inside)  # (B, T, T), visible by victim
-        if config.impute_orientation == "transposed":
-            # z_j = sum over i of A_ij z_i sums over the first index. The released code sums over the second.
-            mixing = mixing.transpose(1, 2)
-        if config.impute_norm == "column":
+        mixing = ORIENTATIONS[self.config.impute_orientation](masks.to_dense(weights * inside))  # (B, T, T)
+        if self.config.impute_norm == "column":
             mixing = mixing / mixing.sum(2, keepdim=True).masked_fill(~real[:, :, None], 1)
         return mixing @ first

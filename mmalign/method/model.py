@@ -8,15 +8,21 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import losses
 from ..batch import Batch, DataSpec
 from ..config import AlignmentConfig, MMAlignConfig
 from ..system import Stage, Step
-from .denoising import Imputing, temperature
+from . import official
+from .denoising import Imputing
 from .dynamics import AlignmentDynamics
+
+
+def all_but_head(states: Tensor) -> Tensor:
+    """(B, T+1, D) -> (B, T, D): the head is no step, and takes no part in an alignment."""
+    return states[:, 1:]
+
 
 Learning = TypeVar("Learning", bound=AlignmentConfig)
 
@@ -48,8 +54,8 @@ class Aligning(Imputing[Learning]):
         return self.dynamics.target(first, second, batch.lengths)
 
     def aligned_steps(self, states: Tensor) -> Tensor:
-        """(B, T+1, D) -> (B, T, D): the steps that transport sees; the head is not one of them."""
-        return states[:, 1:]
+        """(B, T+1, D) -> (B, T, D): the steps that transport sees."""
+        return all_but_head(states)
 
 
 class MMAlign(Aligning[MMAlignConfig]):
@@ -65,19 +71,17 @@ class MMAlign(Aligning[MMAlignConfig]):
 
     config_type = MMAlignConfig
 
-    def stages(self, epoch: int, epochs: int) -> list[Stage]:
-        """Algorithm 1: warm-up on complete samples; then the merged loop, then the missing samples."""
-        complete, *missing = super().stages(epoch, epochs)
-        if not missing or not self.config.fitting_loss:  # lines 1-6, or ablation 2
-            return [complete, *missing]
+    def on_complete(self, task: Step, tau: float) -> list[Stage]:
+        """Algorithm 1, lines 8-14: fitter (9-11) and backbone (12-13) on each complete batch; and the ablations."""
         fit = Step("fit", self.fitting_loss, ("dynamics",))
+        if not self.config.fitting_loss:  # ablation 2
+            return [Stage("complete", (task,))]
         if not self.config.merged_loop:  # ablation 3
-            return [Stage("complete", (fit,)), complete, *missing]
+            return [Stage("complete", (fit,)), Stage("complete", (task,))]
         if self.config.encoder_dropout:  # the two losses need hidden states of their own, as released
-            return [Stage("complete", (fit, *complete.steps)), *missing]
-        tau = temperature(self.config, epoch, epochs)
+            return [Stage("complete", (fit, task))]
         merged = Step("task", partial(self.merged_loss, tau), ("backbone", "dynamics"))
-        return [Stage("complete", (merged,)), *missing]
+        return [Stage("complete", (merged,))]
 
     def merged_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
         """Both losses of a complete batch from one encoding (Algorithm 1, lines 8-14).
@@ -105,16 +109,21 @@ class MMAlign(Aligning[MMAlignConfig]):
         if self.config.decode_stopgrad:
             weights = weights.detach()
         imagined = self.dynamics.imagine(weights, steps, batch.real)
-        if self.config.ot_positions == "steps":
-            return torch.cat([self.victim_head(first), imagined], dim=1)
-        imagined = F.pad(imagined, (0, 0, 0, 1))  # as released: places 0..l-1, and nothing for the last step
-        if self.config.impute_head == "mixture":
-            return imagined
-        return torch.cat([self.victim_head(first), imagined[:, 1:]], dim=1)
+        return PUT_BACK[self.config.ot_positions](imagined, self.victim_head(first), self.config.impute_head)
 
     def aligned_steps(self, states: Tensor) -> Tensor:
-        """(B, T+1, D) -> (B, T, D): the steps that transport sees; the head is not one of them."""
-        return states[:, :-1] if self.config.ot_positions == "official" else states[:, 1:]
+        """(B, T+1, D) -> (B, T, D): the steps that transport sees."""
+        return TAKEN[self.config.ot_positions](states)
+
+
+def behind_head(imagined: Tensor, head: Tensor, impute_head: str) -> Tensor:
+    """(B, T, D), (B, 1, D) -> (B, T+1, D): the imagined steps behind the victim's head (Eq. 14)."""
+    return torch.cat([head, imagined], dim=1)
+
+
+# The paper's body and the released code's, by the name of the option.
+TAKEN = {"steps": all_but_head, "official": official.head_in_last_out}
+PUT_BACK = {"steps": behind_head, "official": official.last_step_empty}
 
 
 @contextmanager

@@ -6,7 +6,84 @@ Nothing here is our method. The paper's bodies stand where they are used, with a
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .. import transport
+from ..config import DynamicsConfig
+
+# ---- backbone ---------------------------------------------------------------------------------------------
+
+
+class PostNormEncoder(nn.Module):
+    """backbone=official: PyTorch's post-norm layer, feed-forward of width D (B2)."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, heads, width, dropout, "gelu", batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
+        return self.layers(target, src_key_padding_mask=~real)
+
+
+class DecoderFusion(nn.Module):
+    """backbone=official: PyTorch's decoder layer, a self-attention before the cross-attention (B2)."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        layer = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.1, batch_first=True)  # as released
+        self.layers = nn.TransformerDecoder(layer, layers)
+
+    def read_head(self, target: Tensor, source: Tensor, real: Tensor, target_real: Tensor | None = None) -> Tensor:
+        """(B, D); every step is computed for it, as released."""
+        target_real = real if target_real is None else target_real
+        return self.layers(target, source, tgt_key_padding_mask=~target_real, memory_key_padding_mask=~real)[:, 0]
+
+
+def three_layers(features: int, width: int, outputs: int, task: str, dropout: float) -> nn.Sequential:
+    """head=official: for a regression three linear layers, nothing bent between the last two (B4)."""
+    if task == "classification":
+        return nn.Sequential(nn.Linear(features, features), nn.Tanh(), nn.Linear(features, outputs))
+    return nn.Sequential(
+        nn.Linear(features, features), nn.Tanh(), nn.Linear(features, width), nn.Dropout(dropout), nn.Linear(width, 1)
+    )
+
+
+# ---- alignment dynamics -----------------------------------------------------------------------------------
+
+
+def released_target(config: DynamicsConfig, first: Tensor, second: Tensor, lengths: Tensor) -> Tensor:
+    """solver=official: what the released loop returns, which is no plan (S1 to S5). (B, T, 2W+1)"""
+    directions = [F.normalize(states.detach(), dim=2) for states in (first, second)]
+    cost = 1 - directions[0] @ directions[1].transpose(1, 2)
+    return transport.official(cost, lengths, config.window, config.mu, config.barrier)
+
+
+def unmasked_softmax(scores: Tensor, real: Tensor) -> Tensor:
+    """fitter_head=softmax_unmasked: slots outside the sequence take mass, and are cut off later (F1)."""
+    return scores.softmax(2)
+
+
+def mirrored(mixing: Tensor) -> Tensor:
+    """impute_orientation=official: A Z1 in place of its transpose, a sum over the second index (F2)."""
+    return mixing
+
+
+def head_in_last_out(states: Tensor) -> Tensor:
+    """ot_positions=official: (B, T+1, D) -> (B, T, D), places 0 to l-1 take part in the transport (S6)."""
+    return states[:, :-1]
+
+
+def last_step_empty(imagined: Tensor, head: Tensor, impute_head: str) -> Tensor:
+    """ot_positions=official, the way back: (B, T, D) -> (B, T+1, D), and nothing for the last step (S6).
+
+    impute_head=mixture leaves the head what the transport made of it (F4).
+    """
+    imagined = F.pad(imagined, (0, 0, 0, 1))
+    return imagined if impute_head == "mixture" else torch.cat([head, imagined[:, 1:]], dim=1)
+
 
 # ---- training ---------------------------------------------------------------------------------------------
 

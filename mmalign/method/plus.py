@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import losses
 from ..batch import Batch, DataSpec, Samples
 from ..config import AlignmentConfig
 from ..errors import InputError
@@ -138,9 +137,7 @@ class MMAlignPlus(Aligning[MMAlignPlusConfig]):
         with torch.no_grad():
             target = complete if self.config.teacher != "double" else _both(self.teacher, pairs)
         parts |= self.consistency_loss(imputed[here], target)
-        if self.config.lambda_con:
-            score = losses.contrastive(first[:, 0], second[:, 0], tau, self.config.contrastive)
-            parts["contrast"] = self.config.lambda_con * score
+        parts |= self.contrast(tau, first, second)
         if self.config.value:
             parts["value"] = self.config.value * value_loss(imagined, second.detach(), pairs.real)
         if self.config.weights == "transport":

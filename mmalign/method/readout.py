@@ -11,6 +11,13 @@ from .. import losses
 from ..batch import DataSpec, Samples
 
 
+def label_scale(samples: Samples) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the labels that are shown; a spread of 0 counts as 1. (), ()"""
+    labels = samples.labels[samples.labelled]
+    spread = labels.std(correction=0)
+    return labels.mean(), spread if spread > 0 else torch.ones(())
+
+
 class Readout(nn.Module):
     """A head with the labels' scale around it."""
 
@@ -23,10 +30,9 @@ class Readout(nn.Module):
     def learn_scale(self, samples: Samples) -> None:
         """Take mean and spread of the labels that are shown."""
         if self.task == "regression":
-            labels = samples.labels[samples.labelled]
-            self.label_mean.copy_(labels.mean())
-            spread = labels.std(correction=0)
-            self.label_spread.copy_(spread if spread > 0 else torch.ones(()))
+            mean, spread = label_scale(samples)
+            self.label_mean.copy_(mean)
+            self.label_spread.copy_(spread)
 
     def forward(self, vector: Tensor) -> Tensor:
         """(B, F) -> (B,) in the units of the labels, or (B, K) logits."""

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Samples
+from ..method.readout import label_scale
 
 
 class Classes(nn.Module):
@@ -76,10 +77,9 @@ class Gaussian(nn.Module):
 
     def learn_scale(self, samples: Samples) -> None:
         """Take mean and spread of the labels that are shown."""
-        labels = samples.labels[samples.labelled]
-        self.mean.copy_(labels.mean())
-        spread = labels.std(correction=0)
-        self.spread.copy_(spread if spread > 0 else torch.ones(()))
+        mean, spread = label_scale(samples)
+        self.mean.copy_(mean)
+        self.spread.copy_(spread)
 
     def loss(self, out: Tensor, labels: Tensor) -> Tensor:
         """Negative log likelihood. ()"""

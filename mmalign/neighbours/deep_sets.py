@@ -94,7 +94,7 @@ def readable(inside: Tensor) -> Tensor:
     return inside | ~inside.any(1, keepdim=True)
 
 
-class Attention(nn.Module):
+class SetAttention(nn.Module):
     """softmax over the set of w . tanh(V e): (B, N, D), (B, N) -> (B, N) weights, 0 in empty slots."""
 
     def __init__(self, width: int) -> None:
@@ -180,7 +180,7 @@ class DeepSets(Neighbour[DeepSetsConfig]):
         width = config.width
         reads_others = config.elements == "hierarchical" or config.pooling == "transformer"
         self.mix = CrossStack(width, config.heads, 1, config.dropout) if reads_others else None
-        self.attention = Attention(width) if config.pooling == "attention" else None
+        self.attention = SetAttention(width) if config.pooling == "attention" else None
         pooled = len(spec.widths) * width if config.pooling == "concat" else width
         self.nothing = nn.Parameter(torch.zeros(pooled))  # stands for the empty set
         self.answer = Readout(mlp(pooled, width, spec.outputs, config.dropout), spec)  # rho

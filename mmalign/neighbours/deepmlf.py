@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec, Samples
+from ..batch import Batch, DataSpec, Samples, is_known
 from ..errors import InputError, whole
 from ..method.readout import Readout
 from ..settings import Chance, Count, CountOr0, Weight, each
@@ -327,7 +327,7 @@ def _miss(readout: Readout, vectors: Tensor, labels: Tensor) -> Tensor:
     answers = readout(vectors)
     if readout.task == "classification":
         return readout.loss(answers, labels)
-    shown = ~labels.isnan()
+    shown = is_known(labels)
     if not shown.any():
         return answers.sum() * 0
     return (answers - labels)[shown].abs().mean() / readout.label_spread
