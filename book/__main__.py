@@ -164,12 +164,6 @@ def coverage() -> None:
 
 
 @command
-def mutants() -> None:
-    """break the package in many small ways and see whether its tests notice; takes an hour"""
-    python("tests/mutants.py", "--jobs", str(ASKED.jobs))
-
-
-@command
 def wheel() -> None:
     """build what is published, install it into an empty environment, and run it there"""
     python("book/wheel.py")
