@@ -202,7 +202,7 @@ def on_dask(jobs: Jobs, address: str) -> Iterator[tuple[str, Outcome]]:
     except ImportError:
         raise InputError("--scheduler needs Dask; install it with: pip install 'mmalign[dask]'") from None
     _greet(address)
-    for name in ("distributed", "tornado"):  # what matters of what they say is said below, in one line
+    for name in ("distributed", "distributed.client", "tornado"):  # what matters of it is said below, in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=2 * PATIENCE)
