@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -73,6 +72,13 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def whole(least: int, most: float = math.inf) -> Rule:
     """A whole number of at least `least`, and at most `most`."""
     expected = f"a whole number of at least {least}" if most == math.inf else f"a whole number from {least} to {most}"
@@ -81,7 +87,7 @@ def whole(least: int, most: float = math.inf) -> Rule:
 
 def number(expected: str, holds: Callable[[float], bool]) -> Rule:
     """A finite number that `holds`."""
-    return Rule(expected, lambda value: _is(value, Real) and abs(value) <= sys.float_info.max and holds(value))
+    return Rule(expected, lambda value: _is(value, Real) and _finite(value) and holds(value))
 
 
 ABOVE_0 = number("a number above 0", lambda value: value > 0)
@@ -104,11 +110,7 @@ def check(name: str, value: object, rule: Rule) -> None:
     if rule.known:
         one_of(name, value, rule.known)
         return
-    try:
-        right = rule.holds(value)
-    except OverflowError:  # a whole number beyond all floats
-        right = False
-    if not right:
+    if not rule.holds(value):
         raise InputError(f"{name} must be {rule.expected}, found {told(value)}")
 
 

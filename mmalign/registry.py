@@ -230,14 +230,20 @@ DATASETS = {
 
 def data_folder(given: str | Path | None = None) -> Path:
     """Where data sets lie: `given`, else MMALIGN_DATA, else the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmalign"
-    return Path(given or os.environ.get("MMALIGN_DATA") or cache)
+    told = given or os.environ.get("MMALIGN_DATA")
+    if told:
+        return Path(told)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmalign"
+    except RuntimeError:  # HOME is not set, and the system knows no such user
+        raise InputError("no folder is known here: HOME is not set; say --data-dir, or set MMALIGN_DATA") from None
 
 
 def folder_of(name: str, data_dir: str | Path | None = None) -> Path:
     """Where a data set is looked for."""
     one_of("dataset", name, tuple(DATASETS))
-    return data_folder(data_dir) / (DATASETS[name].folder or "")
+    inside = DATASETS[name].folder
+    return Path() if inside is None else data_folder(data_dir) / inside  # what is embedded is looked for nowhere
 
 
 def read(

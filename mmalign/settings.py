@@ -14,8 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, Union
 
 from .errors import ABOVE_0, AT_LEAST_0, BELOW_1, FLAG, SHARE, InputError, Rule, check, choice, whole
 
-Count = Annotated[int, whole(1)]
-CountOr0 = Annotated[int, whole(0)]
+MOST = 10_000  # of steps, layers, features, epochs: many times what any of our systems can use
+Count = Annotated[int, whole(1, MOST)]
+CountOr0 = Annotated[int, whole(0, MOST)]
 Positive = Annotated[float, ABOVE_0]
 Weight = Annotated[float, AT_LEAST_0]
 Chance = Annotated[float, BELOW_1]

@@ -21,6 +21,7 @@ The smallest system there is: it answers with the labels' mean, in the only way 
 """
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ from .errors import InputError, Rule, check, line_of, one_of, whole
 from .files import write_whole
 from .gate.tensors import read_tensors
 from .settings import Settings
+
+LARGEST = 2**28  # weights of a system: 1 GB, and four times as much while it is trained
 
 
 class Step(NamedTuple):
@@ -149,10 +152,25 @@ class System(nn.Module, ABC, Generic[Config]):
             ValueError: `data` lack what this system needs.
         """
         cls.check_samples(data.train.samples)
+        config = config or cls.config_type()
+        weights = sum(math.prod(shape) for shape in (cls._shapes(data.spec, config) or {}).values())
+        if weights > LARGEST:
+            raise InputError(
+                f"{cls.__name__} would have {weights:.3g} weights, more than {LARGEST:.3g}: make it smaller"
+            )
         with seeded(seed):
-            model = cls(data.spec, config or cls.config_type())
+            model = cls(data.spec, config)
         model.learn_scales(data.train.samples)
         return model
+
+    @classmethod
+    def _shapes(cls, spec: DataSpec, config: Config) -> dict[str, torch.Size] | None:
+        """The weights that such a model would have, without their memory; None where only building it can tell."""
+        try:
+            with torch.device("meta"), seeded(0):
+                return {name: value.shape for name, value in cls(spec, config).state_dict().items()}
+        except (RuntimeError, NotImplementedError):  # it looks at numbers while it is built
+            return None
 
     def save(self, path: str | Path, **more: object) -> None:
         """Write weights, scales, configuration and what the data were to one safetensors file, whole or not at all.
@@ -181,10 +199,12 @@ class System(nn.Module, ABC, Generic[Config]):
         try:
             spec = _spec_of({"class_names": [], **about["spec"]})  # names: the first release did not keep them
             config = cls.config_type(**about["config"])
-            with torch.device("meta"):  # what it would be, without its memory
-                expected = {name: value.shape for name, value in cls(spec, config).state_dict().items()}
-            if expected != {name: value.shape for name, value in tensors.items()}:
-                raise InputError("its weights are not those of its configuration")
+            layers = [value for name, value in about["config"].items() if name.endswith("layers")]
+            if max(layers, default=0) > len(tensors):  # each has weights of its own
+                raise InputError(f"it has {len(tensors)} tensors for {max(layers)} layers")
+            expected = sum(math.prod(shape) for shape in (cls._shapes(spec, config) or {}).values())
+            if expected > 10**6 + 2 * sum(value.numel() for value in tensors.values()):
+                raise InputError(f"it describes {expected:.3g} weights and does not hold them")
             with seeded(0):
                 model = cls(spec, config)
             model.load_state_dict(tensors)

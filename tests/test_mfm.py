@@ -199,7 +199,7 @@ def test_the_generators_are_at_most_60_percent_of_the_backbone():
     [
         ({"readout": "both"}, "unknown readout 'both'"),
         ({"prior_kernel": "linear"}, "unknown prior_kernel 'linear'"),
-        ({"latent": 0}, "latent must be a whole number of at least 1, found 0"),
+        ({"latent": 0}, "latent must be a whole number"),
         ({"decoder_width": 5}, "decoder_width must be even, for two directions, found 5"),
         ({"lambda_prior": -1.0}, "lambda_prior must be a number of at least 0"),
     ],

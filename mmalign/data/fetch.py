@@ -1,25 +1,33 @@
 """Public files, brought into the data folder whole or not at all.
 
 A download goes to NAME.part, which a later one continues, and takes its name when its hash is right. What is cut
-or altered on the way never stands where a reader looks.
+or altered on the way never stands where a reader looks. One process at a time
+holds the part of a file.
 """
 
 import hashlib
+import os
 import sys
+import time
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
+from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, line_of
+from ..files import locked, opened
 from .published import COMMIT, DIGESTS, FOLDERS
 
 BASE = f"https://raw.githubusercontent.com/pliang279/MFN/{COMMIT}"
 PIECE = 2**16  # bytes
 PATIENCE = 30  # seconds that a server may be silent
+PACE = 5_000  # bytes a second that it must send, on the average of any WINDOW seconds
+WINDOW = 60
+LARGEST = 2**32  # bytes of a file; none that is published comes near
 
 
 def fetch(name: str, folder: Path, base: str = BASE, progress: bool | None = None) -> list[Path]:
@@ -65,7 +73,7 @@ def _check_standing(path: Path, digest: str) -> None:
 
 def matches(path: Path, digest: str) -> bool:
     """Whether a file hashes to a SHA-256 (64 digits) or to a git blob id (40)."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         if len(digest) == 64:
             return hashlib.file_digest(file, "sha256").hexdigest() == digest
         blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
@@ -75,23 +83,31 @@ def matches(path: Path, digest: str) -> bool:
 def _fetch_file(url: str, path: Path, digest: str, hidden: bool) -> None:
     """One file: continue what is there of it, check the whole, give it its name."""
     part = path.with_name(f"{path.name}.part")
-    try:
-        _download(url, part, hidden)
-    except (HTTPException, _Network) as error:
-        raise InputError(f"{url} cannot be fetched: {error}; the same command goes on from here") from None
-    if not matches(part, digest):
-        part.unlink()
-        raise InputError(f"{url} is not the published file: what came was deleted; its hash should be {digest}")
-    part.replace(path)
+    another = f"{path} is being fetched by another process; wait for it, or end it"
+    with locked(part, another) as file:
+        if not part.exists() or os.fstat(file.fileno()).st_ino != part.stat().st_ino:
+            raise InputError(another)  # which has given it its name in the meantime
+        try:
+            _download(url, file, part.stem, hidden)
+        except (HTTPException, _Network) as error:
+            raise InputError(f"{url} cannot be fetched: {line_of(error)}; the same command goes on from here") from None
+        finally:
+            file.flush()
+            if os.fstat(file.fileno()).st_size == 0:
+                part.unlink()
+        if not part.exists() or not matches(part, digest):
+            part.unlink(missing_ok=True)
+            raise InputError(f"{url} is not the published file: what came was deleted; its hash should be {digest}")
+        part.replace(path)
 
 
 class _Network(Exception):
     """The server, or the way to it, failed."""
 
 
-def _download(url: str, part: Path, hidden: bool) -> None:
-    """Append to `part` what it lacks of the file at `url`."""
-    have = part.stat().st_size if part.exists() else 0
+def _download(url: str, file: BinaryIO, name: str, hidden: bool) -> None:
+    """Append to `file` what it lacks of that at `url`."""
+    have = file.seek(0, 2)
     try:
         answer = urlopen(Request(url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=PATIENCE)
     except HTTPError as error:
@@ -104,24 +120,38 @@ def _download(url: str, part: Path, hidden: bool) -> None:
     with answer:
         goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         left = answer.headers.get("Content-Length", "")
-        total = int(left) + (have if goes_on else 0) if left.isdecimal() else None
-        with (
-            open(part, "ab" if goes_on else "wb") as file,
-            tqdm(total=total, initial=have if goes_on else 0, desc=part.stem, disable=hidden, unit="B", unit_scale=True,
-                 leave=False) as bar,
-        ):  # fmt: skip
-            for piece in _pieces(answer):
+        total = int(left) + (have if goes_on else 0) if left.isdecimal() and len(left) < 20 else None
+        if total is not None and total > LARGEST:
+            raise _Network(f"{total:.3g} bytes were announced, too many for any file that is published")
+        file.truncate(have := have if goes_on else 0)
+        file.seek(have)
+        with tqdm(total=total, initial=have, desc=name, disable=hidden, unit="B", unit_scale=True, leave=False) as bar:
+            for piece in _paced(_pieces(answer)):
                 file.write(piece)
                 bar.update(len(piece))
-    if total is not None and part.stat().st_size < total:
-        raise _Network(f"{part.stat().st_size} of {total} bytes came")
+                if file.tell() > LARGEST:
+                    raise _Network(f"more than {LARGEST} bytes came, too many for any file that is published")
+    if total is not None and file.tell() < total:
+        raise _Network(f"{file.tell()} of {total} bytes came")
+
+
+def _paced(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, as long as they do not merely drip."""
+    began, came = time.monotonic(), 0
+    for piece in pieces:
+        yield piece
+        came += len(piece)
+        if (waited := time.monotonic() - began) > WINDOW:
+            if came < PACE * waited:
+                raise _Network(f"only {came / waited:.0f} bytes a second came, at least {PACE} were expected")
+            began, came = time.monotonic(), 0
 
 
 def _pieces(answer: object) -> Iterator[bytes]:
     """The body, piece by piece, with the errors of the network told from those of the disk."""
     while True:
         try:
-            piece = answer.read(PIECE)
+            piece = answer.read1(PIECE)  # what is there: a whole piece may be long in coming
         except OSError as error:
             raise _Network(error) from None
         if not piece:

@@ -23,7 +23,7 @@ ORDERS = ("random", "rule", "lag", "drift", "repeat")
 class PlantedConfig(Settings):
     """The knobs."""
 
-    samples: Annotated[int, whole(5)] = 1000
+    samples: Annotated[int, whole(5, 10**6)] = 1000
     shortest: Annotated[Count, "steps"] = 10
     longest: Annotated[Count, "steps"] = 20
     content: Annotated[Count, "features that both modalities carry"] = 4
@@ -44,7 +44,7 @@ class PlantedConfig(Settings):
     victim_share: Annotated[float, SHARE_OR_0, "share of the label's variance that only the second shows"] = 0.5
     label_noise: Weight = 0.1
     task: Literal["regression", "classification"] = "regression"
-    classes: Annotated[int, whole(2), "of a classification, equally frequent"] = 3
+    classes: Annotated[int, whole(2, 1000), "of a classification, equally frequent"] = 3
     draw: Annotated[int, SEED, "seed of the samples themselves"] = 0
 
     def __post_init__(self) -> None:
