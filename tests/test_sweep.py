@@ -266,6 +266,16 @@ def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_i
     assert sweep.sweep(grid, tmp_path / "one") == (2, 0, 2, 0) and len(rows(tmp_path / "one")) == 4
 
 
+def test_a_grid_is_split_over_machines_that_share_only_a_folder(undisturbed, tmp_path):
+    grid, out = written(tmp_path, GRID), tmp_path / "out"
+    crowd = [start(grid, "--out", out, "--part", f"{place}/3") for place in (1, 2, 3)]
+    for one in crowd:
+        said, err = one.communicate()
+        assert one.returncode == 0 and " 0 failed" in said, err
+    assert rows(out) == undisturbed
+    assert sweep.sweep(grid, out) == (24, 24, 0, 0)  # whoever asks for the whole finds it whole
+
+
 def test_parts_are_about_equal_hold_each_run_once_and_may_be_swept_together(tmp_path):
     names = [runs.name_of({"versions": {}, "seed": seed}) for seed in range(3000)]
     parts = [[name for name in names if sweep.Part(place, 3).holds(name)] for place in (1, 2, 3)]
