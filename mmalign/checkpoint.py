@@ -68,7 +68,7 @@ def write(
 
 def read(
     path: str | Path, about: list[str], system: System[Any], optimisers: Optimisers, order: torch.Generator
-) -> tuple[dict[str, Tensor], dict[str, object]]:
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Put everything back as it was; returns `best` and `progress`.
 
     Raises:

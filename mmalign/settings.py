@@ -46,7 +46,8 @@ class Settings:
     only_with: ClassVar[Mapping[str, Needs]] = {}
 
     def __post_init__(self) -> None:
-        for name, default, rule, _, needs in described(type(self)):
+        kind: Any = type(self)
+        for name, default, rule, _, needs in described(kind):
             value = getattr(self, name)
             if rule:
                 check(name, value, rule)
@@ -58,7 +59,7 @@ Kind = TypeVar("Kind", bound=Settings)
 
 
 @cache
-def described(kind: type[Settings]) -> tuple[Setting, ...]:
+def described(kind: Any) -> tuple[Setting, ...]:
     """What the annotations of a class say of its fields, in their order."""
     hints = get_type_hints(kind, include_extras=True)
     needs = {name: need for one in reversed(kind.__mro__) for name, need in vars(one).get("only_with", {}).items()}
@@ -76,7 +77,8 @@ def settings(kind: type[Kind], defaults: Mapping[str, Any], **changes: Any) -> K
     Raises:
         ValueError: there is no such field, or a value is not allowed or would have no effect.
     """
-    known = {one.name: one for one in described(kind)}
+    asked: Any = kind
+    known = {one.name: one for one in described(asked)}
     for name, value in changes.items():
         if name not in known:
             raise InputError(f"{kind.__name__} has no field {name!r}; known: {', '.join(sorted(known))}")

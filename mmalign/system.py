@@ -222,7 +222,7 @@ def read_saved(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return read_tensors(path, "a model that mmalign saved")
 
 
-def _spec_of(told: dict[str, object]) -> DataSpec:
+def _spec_of(told: dict[str, Any]) -> DataSpec:
     """What a file says of the data that its model was built for, each part checked for its kind."""
     names = Rule("names", lambda found: isinstance(found, list) and all(isinstance(one, str) for one in found))
     count = whole(1, 10**6)
@@ -232,7 +232,8 @@ def _spec_of(told: dict[str, object]) -> DataSpec:
     if not 2 <= len(told["widths"]) == len(told["modalities"]) <= 20:
         raise InputError(f"it has {len(told['modalities'])} modalities and {len(told['widths'])} widths")
     one_of("task", told["task"], ("regression", "classification"))
-    return DataSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
+    parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return DataSpec(**parts)
 
 
 def by_presence(batch: Batch, complete: Callable[[Batch], Tensor], missing: Callable[[Batch], Tensor]) -> Tensor:

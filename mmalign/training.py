@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,9 @@ def fit(
         for epoch in range(len(history.rows), config.epochs):
             if since >= config.patience:
                 break
-            row = {"epoch": epoch} | _train_epoch(system, data, config, epoch, groups, optimisers, order, history)
+            row: dict[str, Any] = {"epoch": epoch} | _train_epoch(
+                system, data, config, epoch, groups, optimisers, order, history
+            )
             history.rows.append(row)
             if epoch >= system.warmup:  # a method that is still warming up is not yet itself
                 row["valid_loss"], row["valid"] = validate(system, data.valid)
@@ -181,7 +183,7 @@ def _train_epoch(
 
 def optimiser_of(group: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
     """The optimiser of one group of parameters."""
-    common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimiser == "sgd":
         return torch.optim.SGD(group, momentum=config.momentum, **common)
     return torch.optim.Adam(group, **common)
@@ -201,7 +203,7 @@ def take_step(
     except InputError as error:  # transport refuses what is not finite
         raise Diverged(f"step {step.name!r}: {error}: training diverged with lr {config.lr}; lower it") from None
     if parts:
-        loss = sum(parts.values())
+        loss = cast(Tensor, sum(parts.values()))
         if not loss.isfinite():
             raise Diverged(
                 f"the loss of step {step.name!r} is {loss.item()}: training diverged with lr {config.lr}; lower it"

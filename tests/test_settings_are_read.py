@@ -99,6 +99,7 @@ CASES = [
         name,
         changes,
         id=f"{name} {' '.join(f'{key}={value}' for key, value in changes.items())}",
+        marks=[pytest.mark.slow] if changes else [],
     )
     for name, entry in SYSTEMS.items()
     if name != "mm-align-official"

@@ -46,8 +46,10 @@ def as_they_are(scores: Tensor, real: Tensor) -> Tensor:
 
 def balanced_target(config: DynamicsConfig, first: Tensor, second: Tensor, lengths: Tensor) -> Tensor:
     """l times the plan of Eqs. 6 to 10. (B, T, 2W+1)"""
-    settings = {"window": config.window, "mu": config.mu, "tol": config.tol, "max_sweeps": config.max_sweeps}
-    plan = transport.align(first.detach(), second.detach(), lengths, **settings)
+    first, second = first.detach(), second.detach()
+    plan = transport.align(
+        first, second, lengths, window=config.window, mu=config.mu, tol=config.tol, max_sweeps=config.max_sweeps
+    )
     return plan.band * lengths[:, None, None]
 
 

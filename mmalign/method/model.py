@@ -3,6 +3,7 @@
 Han, Chen, Kan, Poria: MM-Align, EMNLP 2022, arXiv 2210.12798.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -127,7 +128,7 @@ PUT_BACK = {"steps": behind_head, "official": official.last_step_empty}
 
 
 @contextmanager
-def _dropout(module: nn.Module, on: bool):
+def _dropout(module: nn.Module, on: bool) -> Iterator[None]:
     """Compute with dropout only if `on` says so, then go back to the mode of before."""
     before = module.training
     module.train(on and before)

@@ -58,6 +58,7 @@ def released_target(config: DynamicsConfig, first: Tensor, second: Tensor, lengt
     """solver=official: what the released loop returns, which is no plan (S1 to S5). (B, T, 2W+1)"""
     directions = [F.normalize(states.detach(), dim=2) for states in (first, second)]
     cost = 1 - directions[0] @ directions[1].transpose(1, 2)
+    assert config.barrier is not None  # its settings have seen to that
     return transport.official(cost, lengths, config.window, config.mu, config.barrier)
 
 

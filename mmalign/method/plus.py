@@ -156,8 +156,8 @@ class MMAlignPlus(Aligning[MMAlignPlusConfig]):
             distance = self.backbone.task_loss(answer, target)
         else:
             soft = self.config.softening
-            logs = [F.log_softmax(logits / soft, dim=1) for logits in (answer, target)]
-            distance = soft**2 * F.kl_div(*logs, reduction="batchmean", log_target=True)
+            ours, theirs = (F.log_softmax(logits / soft, dim=1) for logits in (answer, target))
+            distance = soft**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
         return {"consistency": self.config.consistency * distance}
 
     @torch.no_grad()

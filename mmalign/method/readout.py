@@ -21,6 +21,9 @@ def label_scale(samples: Samples) -> tuple[Tensor, Tensor]:
 class Readout(nn.Module):
     """A head with the labels' scale around it."""
 
+    label_mean: Tensor
+    label_spread: Tensor
+
     def __init__(self, head: nn.Module, spec: DataSpec) -> None:
         super().__init__()
         self.head, self.task, self.loss_name = head, spec.task, spec.loss
