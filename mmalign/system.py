@@ -99,6 +99,7 @@ class System(nn.Module, ABC, Generic[Config]):
     needs_every_victim: ClassVar[bool] = False  # True: works only where no victim is absent
     needs_visible: ClassVar[bool] = True  # False: works where any modality may be absent
     most_modalities: ClassVar[int] = 2
+    grown: ClassVar[tuple[str, ...]] = ()  # parts of the state whose first axis is as long as training made it
 
     def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from torch import Tensor, nn
 
 from ..batch import Batch, DataSpec, Samples
+from ..errors import InputError
 from ..settings import Count, CountOr0, Settings
 from .constant import InOneGo
 
@@ -33,6 +34,7 @@ class Trees(InOneGo[TreesConfig]):
 
     config_type = TreesConfig
     modalities = 1
+    grown = ("leaves", "roots", "feature", "threshold", "below")
 
     def __init__(self, spec: DataSpec, config: TreesConfig) -> None:
         super().__init__(spec, config)
@@ -59,7 +61,16 @@ class Trees(InOneGo[TreesConfig]):
         self.load_state_dict(tables | {"steps": self.steps})
 
     def load_state_dict(self, state: dict[str, Tensor], *options: object, **more: object) -> object:
-        """A forest of any size, in place of the one there is."""
+        """A forest of any size, in place of the one there is; a file may hold none, whose paths never end.
+
+        Raises:
+            ValueError: a node leads back, or out of the forest.
+        """
+        inner, place = state["feature"] >= 0, torch.arange(len(state["feature"]))[:, None]
+        ahead, leaves = state["below"][inner], state["below"][~inner]
+        sound = (ahead > place[inner]).all() and (ahead < len(place)).all() and (leaves < len(state["leaves"])).all()
+        if not (sound and (leaves >= 0).all() and state["roots"].clamp(0, len(place) - 1).equal(state["roots"])):
+            raise InputError("its trees lead nowhere")
         for name, value in state.items():
             if name == "leaves":
                 self.leaves = nn.Parameter(torch.empty_like(value), requires_grad=False)
