@@ -110,8 +110,8 @@ def _states(tensors: dict[str, Tensor], optimisers: Optimisers) -> States:
 def _check_tensors(tensors: dict[str, Tensor], system: System[Any], optimisers: Optimisers, states: States) -> None:
     """Raise `ValueError` unless every tensor is one that a training of this system has, and of its shape and kind."""
     weights, parameters = system.state_dict(), dict(system.named_parameters())
-    _check_like(_under("system/", tensors), weights, whole=True)
-    _check_like(best := _under("best/", tensors), weights, whole=bool(best))
+    _check_like(_under("system/", tensors), weights, whole=True, grown=system.grown)
+    _check_like(best := _under("best/", tensors), weights, whole=bool(best), grown=system.grown)
     _check_like(_under("gradient/", tensors), parameters, whole=False)
     for group, optimiser in optimisers.items():
         moved = [one for settings in optimiser.param_groups for one in settings["params"]]
@@ -127,12 +127,16 @@ def _check_tensors(tensors: dict[str, Tensor], system: System[Any], optimisers: 
             raise ValueError(f"it has a tensor {name!r}, which no training has")
 
 
-def _check_like(found: dict[str, Tensor], known: Mapping[str, Tensor], whole: bool) -> None:
+def _check_like(
+    found: dict[str, Tensor], known: Mapping[str, Tensor], whole: bool, grown: tuple[str, ...] = ()
+) -> None:
     """Raise `ValueError` unless these are tensors of known names, shapes and dtypes, and, if `whole`, all of them."""
     if whole and found.keys() != known.keys():
         raise ValueError(f"its weights are not those of the system: {', '.join(sorted({*found} ^ {*known}))[:200]}")
     for name, value in found.items():
-        if name not in known or (value.shape, value.dtype) != (known[name].shape, known[name].dtype):
+        skipped = int(name in grown)  # axes whose length training decides
+        like = known.get(name)
+        if like is None or (value.shape[skipped:], value.dtype) != (like.shape[skipped:], like.dtype):
             raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}")
 
 
