@@ -65,7 +65,7 @@ def _mendable(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(InputError(error))
+        return str(InputError(f"{error.filename}: {error.strerror}" if error.filename else error))
     memory = isinstance(error, MemoryError) or {"alloc", "memory"} <= {*re.findall("alloc|memory", str(error))}
     return f"the memory of this machine does not suffice: {InputError(line_of(error))}" if memory else ""
 

@@ -120,7 +120,7 @@ def system(name: str) -> SystemEntry:
     Raises:
         ValueError: no such name. Whether there is such a class is asked when it is used.
     """
-    if ":" in name:
+    if isinstance(name, str) and ":" in name:
         return SystemEntry(name, "a system of one's own")
     one_of("system", name, tuple(SYSTEMS))
     return SYSTEMS[name]

@@ -262,7 +262,7 @@ def npz():
         return spoil
 
     for key, (what, change) in itertools.product(("visible", "labels"), WRONG.items()):
-        fine = key == "labels" and what == "truths"
+        fine = key == "labels" and what in ("truths", "text")  # classes
         yield Case(
             "arrays", f"{key} {what}", edit(lambda c, k=key, f=change: c.update({k: f(c[k])})), may_be_sound=fine
         )

@@ -15,7 +15,9 @@ GRID = "system: single\ndataset: planted\ndata.samples: 60\ntrain.epochs: 1\nsee
 
 
 def shell(line, **options):
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=300, check=False, **options)
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, errors="replace", timeout=300, check=False, **options
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
         with archive.open(member) as file:
             shape, dtype = array_header(file)
-        if dtype.itemsize == 0 or dtype.kind in "OV":
+        if dtype.itemsize == 0 or dtype.kind in "OVc":
             raise InputError(f"{path}: {member.filename} must hold numbers or words, found {dtype}")
         if math.prod(shape) * dtype.itemsize > member.file_size:
             raise InputError(f"{path}: {member.filename} claims shape {shape} in {member.file_size} bytes")
