@@ -37,7 +37,7 @@ from .batch import Batch, DataSpec, Samples
 from .errors import InputError, Rule, check, line_of, one_of, whole
 from .files import write_whole
 from .gate.tensors import read_tensors
-from .settings import Settings
+from .settings import Settings, described, settings
 
 LARGEST = 2**28  # weights of a system: 1 GB, and four times as much while it is trained
 
@@ -199,7 +199,7 @@ class System(nn.Module, ABC, Generic[Config]):
             raise InputError(f"{path} holds {about.get('system', 'no mmalign model')}, expected {cls.__name__}")
         try:
             spec = _spec_of({"class_names": [], **about["spec"]})  # names: the first release did not keep them
-            config = cls.config_type(**about["config"])
+            config = _config_of(about, cls.config_type)
             layers = [value for name, value in about["config"].items() if name.endswith("layers")]
             if max(layers, default=0) > len(tensors):  # each has weights of its own
                 raise InputError(f"it has {len(tensors)} tensors for {max(layers)} layers")
@@ -235,6 +235,14 @@ def _spec_of(told: dict[str, Any]) -> DataSpec:
     one_of("task", told["task"], ("regression", "classification"))
     parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
     return DataSpec(**parts)
+
+
+def _config_of(about: dict[str, Any], kind: type[Config]) -> Config:
+    """What a file says of its settings. The first release, which kept no class names, had some that nothing read."""
+    if "class_names" in about["spec"]:
+        return kind(**about["config"])
+    known = {one.name for one in described(kind)}
+    return settings(kind, {name: value for name, value in about["config"].items() if name in known})
 
 
 def by_presence(batch: Batch, complete: Callable[[Batch], Tensor], missing: Callable[[Batch], Tensor]) -> Tensor:

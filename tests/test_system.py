@@ -1,5 +1,6 @@
 """What all systems share: random numbers, files, the two paths of a prediction."""
 
+import json
 import pickle
 
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import mmalign
 from mmalign import Copy, InputError, Single
-from mmalign.system import by_presence, seeded
+from mmalign.system import by_presence, read_saved, seeded
 
 
 def test_seeded_numbers_repeat_and_leave_those_outside_alone():
@@ -112,3 +113,19 @@ def test_a_system_of_two_modalities_refuses_a_third_and_a_visible_one_that_may_b
         data = mmalign.load("planted", survival=0.5, samples=60, **options)
         with pytest.raises(InputError, match=says):
             mmalign.MMAlign.from_data(data)
+
+
+def test_a_file_of_the_first_release_which_named_no_classes_and_had_idle_settings_still_comes_back(tmp_path):
+    data = small.planted()
+    model = mmalign.MMAlignPlus.from_data(data)
+    model.save(tmp_path / "new.safetensors")
+    about, tensors = read_saved(tmp_path / "new.safetensors")
+    del about["spec"]["class_names"]
+    about["config"] |= {"ot_positions": "steps", "merged_loop": True}  # which mm-align-plus never read
+    save_file(tensors, tmp_path / "old.safetensors", {"mmalign": json.dumps(about)})
+    restored = mmalign.MMAlignPlus.restore(tmp_path / "old.safetensors")
+    assert restored.predict(data.test.batch).equal(model.eval().predict(data.test.batch))
+    about["spec"]["class_names"] = []
+    save_file(tensors, tmp_path / "strange.safetensors", {"mmalign": json.dumps(about)})
+    with pytest.raises(InputError, match="ot_positions"):
+        mmalign.MMAlignPlus.restore(tmp_path / "strange.safetensors")
