@@ -62,7 +62,7 @@ def use(wheel: Path, folder: Path) -> None:
     install(f"{wheel}[train]")
     record = subprocess.run([mmalign, *RUN], cwd=folder, capture_output=True, text=True, check=True)
     assert json.loads(record.stdout)["system"] == "copy"
-    (example,) = re.findall(r"```python\n(import mmalign\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    example, *_ = re.findall(r"```python\n(import mmalign\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     call(python, "-c", example, cwd=folder)
 
 
