@@ -1,6 +1,6 @@
 """Writes the picture of the README from what chapter "Start here" has stored.
 
-    python book/opening.py
+python book/opening.py
 """
 
 import json
