@@ -67,15 +67,18 @@ def test_one_json_object_with_the_contracts_keys_and_twice_the_same_metrics(mmal
 
 def test_every_option_reaches_the_run(mmalign, monkeypatch):
     seen = {}
-    monkeypatch.setattr(
-        runs, "run", lambda experiment, folder, **states: seen.update(vars(experiment), folder=folder) or {}
-    )
+
+    def make(experiment, folder, **states):
+        seen.update(vars(experiment), folder=folder)
+        return runs.Run({}, None, None, None)
+
+    monkeypatch.setattr(runs, "make", make)
     options = "--pair second:first --survival 0.3 --setting B --seed 4 --labelled 0.5 --window 3 --mu 0.7 --epochs 9"
     more = ["--set", "train.lr=0.01", "--set", "model.merged_loop=false", "--set", "data.task=classification"]
     words = [
         "run",
         "--system",
-        "copy",
+        "mm-align",
         "--dataset",
         "planted",
         *options.split(),
@@ -86,7 +89,7 @@ def test_every_option_reaches_the_run(mmalign, monkeypatch):
     ]
     status, _, err = mmalign(*words)
     assert status == 0, err
-    assert (seen["system"], seen["dataset"], seen["pair"]) == ("copy", "planted", ("second", "first"))
+    assert (seen["system"], seen["dataset"], seen["pair"]) == ("mm-align", "planted", ("second", "first"))
     assert (seen["survival"], seen["setting"], seen["seed"], seen["labelled"]) == (0.3, "B", 4, 0.5)
     assert seen["model"] == {"window": 3, "mu": 0.7, "merged_loop": False} and seen["folder"] == "there"
     assert seen["train"] == {"epochs": 9, "lr": 0.01} and seen["data"] == {"task": "classification"}
@@ -122,13 +125,15 @@ def test_files_in_the_data_folder_are_run(mmalign, folder, dataset, pair):
 def test_out_holds_one_whole_file_that_says_what_stdout_says(mmalign, tmp_path):
     for _ in range(2):  # the second run is the same experiment, so the same file
         status, out, err = mmalign(*RUN, "--json", "--out", tmp_path / "new/out")
-        (path,) = (tmp_path / "new/out").iterdir()
+        (path,) = (tmp_path / "new/out").glob("*.json")
+        beside = {found.name.partition(".")[2] for found in (tmp_path / "new/out").iterdir()}
+        assert beside == {"json", "npz", "csv", "safetensors"}  # the answers, the curve and the weights
         assert status == 0 and json.loads(path.read_text()) == json.loads(out) and str(path) in err
     assert path.name == runs.name_of(json.loads(out))
 
 
 def test_an_out_that_cannot_be_written_is_said_before_training(mmalign, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "run", lambda *arguments: pytest.fail("it trained first"))
+    monkeypatch.setattr(runs, "make", lambda *arguments, **more: pytest.fail("it trained first"))
     (tmp_path / "file").write_text("")
     for place in ("file", "file/below", "file/below/further"):
         status, out, err = mmalign(*RUN, "--out", tmp_path / place)
@@ -278,7 +283,7 @@ def test_a_defect_of_ours_is_not_dressed_up_as_the_users(monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(runs, "run", fail)
+    monkeypatch.setattr(runs, "make", fail)
     with pytest.raises(RuntimeError):  # Python then ends with status 1 and the traceback
         cli.main(RUN)
 

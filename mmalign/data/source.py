@@ -216,6 +216,8 @@ def infer_task(name: str, values: object) -> str:
     kind = as_array(name, "labels", values).dtype.kind
     if kind in "iu":
         raise InputError(f"{name}: labels are whole numbers: say task='classification' or task='regression'")
+    if kind in "cmM":
+        raise InputError(f"{name}: labels must be numbers or names, found complex numbers or times")
     return "regression" if kind == "f" else "classification"
 
 

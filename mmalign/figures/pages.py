@@ -149,6 +149,10 @@ def compact(picture: str) -> str:
         (r"<svg(?! font)", f'<svg font-family="{FONTS}"'),
     ):
         picture = re.sub(pattern, short, picture)
+    # Matplotlib names what cuts a picture by where it lies in memory: numbers repeat.
+    names = dict.fromkeys(re.findall(r'<clipPath id="(\w+)"', picture))
+    for number, name in enumerate(names):
+        picture = picture.replace(name, f"cut{number}")
     return picture
 
 
