@@ -48,6 +48,8 @@ SETTLED = (
     "new Promise(done => { let n = 0; const next = () => ++n > 3 ? done(true) : requestAnimationFrame(next); next(); })"
 )
 
+FADED = "new Promise(done => setTimeout(done, 500))"  # colours have changed from light to dark
+
 
 class Tab:
     """One browser tab. `events` is everything that the browser reports while it shows the page."""
@@ -211,8 +213,10 @@ FAINT = r"""(() => {
 # times as long over their thousands of parts.
 AXE = """(() => {
   for (const code of document.querySelectorAll(".highlight pre")) code.textContent = code.textContent;
-  for (const formula of document.querySelectorAll("mjx-container")) formula.replaceChildren(formula.textContent);
-  return axe.run(document, {resultTypes: ["violations"], preload: false}).then(({violations}) => violations
+  const formulas = [...document.querySelectorAll("mjx-container")].map((one) => [one, [...one.childNodes]]);
+  for (const [one] of formulas) one.replaceChildren(one.textContent);
+  const back = () => formulas.forEach(([one, parts]) => one.replaceChildren(...parts));   // for the next view
+  return axe.run(document, {resultTypes: ["violations"], preload: false}).finally(back).then(({violations}) => violations
     .filter(({impact}) => ["serious", "critical"].includes(impact))
     .map(({id, nodes}) => `${id}, ${nodes.length} times, first ${nodes[0].html}`));
 })()"""
@@ -320,17 +324,19 @@ def look(devtools, site):
         with new_tab(devtools) as tab:
             tab.show(f"{site}/{page}", SIZES["desk"], "light")
             found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
+            opened = tab.bytes()  # by a reader who does not resize the window, and so needs one twin of each figure
             for size, scheme in VIEWS:
                 tab.resize(SIZES[size], scheme)
-                tab.run(SETTLED)
+                tab.run(FADED)
                 view = found["views"][size, scheme] = ask(tab, SIZED)
                 if size != "tablet":
                     view |= ask(tab, COLOURED)
             found |= ask(tab, PHONE)
             for scheme in SCHEMES if axe else ():
                 tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
+                tab.run(FADED)
                 found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
-            found |= met(tab, site)
+            found |= met(tab, site) | {"bytes": opened}
         return SimpleNamespace(**found)
 
     return look

@@ -50,6 +50,15 @@ def test_rows_of_other_versions_are_compared_all_the_same(made, tmp_path):
     assert len(reproduce.run_again(grid[:1], tmp_path / "old.jsonl")) == 1
 
 
+def test_generated_data_whose_last_bits_another_machine_rounded_are_the_same_data(made, tmp_path):
+    grid, place = made
+    found = tables.records(place)
+    for record in found:
+        record["config"]["data"]["digest"] = "of another machine"
+    (tmp_path / "elsewhere.jsonl").write_text(tables.lines(found))
+    assert len(reproduce.run_again(grid[:1], tmp_path / "elsewhere.jsonl")) == 1
+
+
 def test_nothing_asked_is_a_table_without_rows(made):
     again = reproduce.run_again([], made[1])
     assert len(again) == 0 and ((again["stored"] - again["again"]).abs() < 0.1).all()

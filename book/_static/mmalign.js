@@ -3,15 +3,18 @@
 const SMALLEST = 0.6;   // of a formula's size; below, it scrolls inside a box that shows it
 
 const fitFormula = (formula) => {
+  formula.classList.remove("mm-scrolls");   // what an earlier width of the window has left must not be measured
   formula.style.fontSize = formula.dataset.size ??= formula.style.fontSize || "100%";
   const box = formula.closest("div.math, p, li, td, dd") ?? formula.parentElement;
   const number = box.querySelector(":scope > .eqno")?.offsetWidth ?? 0;
   const inside = formula.querySelector("mjx-math") ?? formula, room = box.clientWidth - number - 4;
-  const wide = inside.getBoundingClientRect().width;
-  if (!room || wide <= room) return formula.classList.remove("mm-scrolls");
-  const share = Math.max(SMALLEST, (0.99 * room) / wide);
-  formula.style.fontSize = `${parseFloat(getComputedStyle(formula).fontSize) * share}px`;
-  formula.classList.toggle("mm-scrolls", inside.getBoundingClientRect().width > room);
+  const width = () => inside.getBoundingClientRect().width, whole = parseFloat(getComputedStyle(formula).fontSize);
+  if (!room) return;
+  for (let share = 1; width() > room && share > SMALLEST;) {   // rules and spaces do not shrink as letters do
+    share = Math.max(SMALLEST, (share * 0.99 * room) / width());
+    formula.style.fontSize = `${whole * share}px`;
+  }
+  formula.classList.toggle("mm-scrolls", width() > room);
 };
 
 // One card a row, its cells named after their columns, the verdict first.
@@ -52,5 +55,8 @@ const fit = () => {
 let waiting;
 const soon = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(fit); };
 window.addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(soon));
-window.addEventListener("resize", soon);
+// The column's width, not the window's: it changes last, when the bars at its sides have come to rest.
+let column;
+new ResizeObserver(([{contentRect}]) => { if (column !== contentRect.width) { column = contentRect.width; soon(); } })
+  .observe(document.querySelector(".bd-article") ?? document.body);
 document.addEventListener("toggle", soon, true);   // what was folded had no width
