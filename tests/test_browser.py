@@ -216,7 +216,8 @@ AXE = """(() => {
   const formulas = [...document.querySelectorAll("mjx-container")].map((one) => [one, [...one.childNodes]]);
   for (const [one] of formulas) one.replaceChildren(one.textContent);
   const back = () => formulas.forEach(([one, parts]) => one.replaceChildren(...parts));   // for the next view
-  return axe.run(document, {resultTypes: ["violations"], preload: false}).finally(back).then(({violations}) => violations
+  return axe.run(document, {resultTypes: ["violations"], preload: false})
+    .finally(back).then(({violations}) => violations
     .filter(({impact}) => ["serious", "critical"].includes(impact))
     .map(({id, nodes}) => `${id}, ${nodes.length} times, first ${nodes[0].html}`));
 })()"""
