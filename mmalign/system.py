@@ -25,7 +25,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -37,7 +37,7 @@ from .batch import Batch, DataSpec, Samples
 from .errors import InputError, Rule, check, line_of, one_of, whole
 from .files import write_whole
 from .gate.tensors import read_tensors
-from .settings import Settings, described, settings
+from .settings import Settings, settings
 
 LARGEST = 2**28  # weights of a system: 1 GB, and four times as much while it is trained
 
@@ -241,7 +241,7 @@ def _config_of(about: dict[str, Any], kind: type[Config]) -> Config:
     """What a file says of its settings. The first release, which kept no class names, had some that nothing read."""
     if "class_names" in about["spec"]:
         return kind(**about["config"])
-    known = {one.name for one in described(kind)}
+    known = {one.name for one in fields(kind)}
     return settings(kind, {name: value for name, value in about["config"].items() if name in known})
 
 
