@@ -123,7 +123,9 @@ def interrupts(alone: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        if not alone:
+        if alone:
+            _set(signal.SIG_IGN)  # all is done; Python, while it ends, would put back the handler that kills
+        else:
             sys.unraisablehook = hook
             _set(before)
 
