@@ -30,7 +30,7 @@ import speech
 import torch
 
 from mmalign import cli
-from mmalign.data import folders, imported
+from mmalign.data import imported
 from mmalign.gate import hdf5 as reading
 
 pytestmark = pytest.mark.slow
@@ -53,24 +53,8 @@ class Case(NamedTuple):
 # ---- sound files, one folder for each kind ---------------------------------------------------------------
 
 
-def arrays(place):
-    draw = np.random.default_rng(0)
-    own = {
-        "visible": draw.normal(size=(20, 6, 3)),
-        "victim": draw.normal(size=(20, 6, 2)),
-        "labels": draw.normal(size=20),
-    }
-    np.savez(place / "arrays.npz", **own, lengths=np.full(20, 5), groups=np.arange(20))
-
-
-def own_form(place):
-    speech.mm_align(place / "raw")
-    folders.bring_in("mosi", place / "raw", place / "mosi")
-    shutil.rmtree(place / "raw")
-
-
 KINDS = {  # name -> how its files are made, the command that reads them, the files that are cut and flipped
-    "arrays": (arrays, "data check arrays --data-dir .", ["arrays.npz"]),
+    "arrays": (fuzzing.own_arrays, "data check arrays --data-dir .", ["arrays.npz"]),
     "hdf5": (
         lambda place: speech.published(place / "ict_mmmo", "ict-mmmo"),
         "data check ict-mmmo --pair audio:video --data-dir .",
@@ -81,7 +65,7 @@ KINDS = {  # name -> how its files are made, the command that reads them, the fi
         "data check mosi --data-dir .",
         ["mosi/X_valid.h5", "mosi/y_valid.h5"],
     ),
-    "own": (own_form, "data check mosi --data-dir .", ["mosi/imported.h5"]),
+    "own": (fuzzing.own_form, "data check mosi --data-dir .", ["mosi/imported.h5"]),
     "words": (
         lambda place: speech.mm_align(place / "raw"),
         "data import mosi raw --data-dir .",
