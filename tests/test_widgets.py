@@ -5,11 +5,14 @@ import html
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import mmalign
 from mmalign import masks, transport
+from mmalign.experiments import statistics, verdicts
 from mmalign.figures import widgets
 from mmalign.method import dynamics
 from mmalign.neighbours import MLA
@@ -288,6 +291,37 @@ def test_the_still_twin_of_the_board_says_what_became_of_the_claims():
     _, state, picture = stored(board)
     assert "2 claims" in picture.group(1) and "1 not resolved, 1 reproduced" in picture.group(1)
     assert len(state["claims"]) == 2 and state["matters"] == {"accuracy": 0.02}
+
+
+COMPARISONS = pd.DataFrame(
+    [
+        {"question": "room?", "claim": "more", "metric": "accuracy", "difference": 0.1, "low": 0.05, "high": 0.15,
+         "seeds": 5, "p": 0.004, "holm": 0.01, "matters": 0.02, "verdict": "holds"},
+        {"question": "none?", "claim": "not more", "metric": "mae", "difference": 0.0, "low": -0.01, "high": 0.01,
+         "seeds": 5, "p": 0.01, "holm": 0.02, "matters": 0.04, "verdict": "holds", "whose": "ours"},
+        {"question": "no runs?", "metric": "mae"},
+    ]
+)  # fmt: skip
+
+
+def test_a_table_of_comparisons_becomes_a_board_by_one_call():
+    made = widgets.board(COMPARISONS, family="ours", data="watch", grid="book/grids/smoke.yaml")
+    first, second, third = made.claims
+    assert (first["text"], first["mean"], first["data"], first["seeds"]) == ("room?", 0.1, ["watch"], 5)
+    assert "mmalign sweep book/grids/smoke.yaml" in first["command"] and first["matters"] == 0.02
+    assert (second["unit"], second["whose"], second["claimed"]) == ("error avoided", "ours", "not more")
+    assert third["low"] is None and made.verdicts() == ["reproduced", "reproduced", "not testable here"]
+    assert "3 claims, each with its 95 % interval: 2 holds, 1 not testable here" in stored(made)[2].group(1)
+
+
+def test_the_board_judges_as_the_verdicts_of_a_grid_do():
+    draw = np.random.default_rng(0)
+    words = {"holds": "reproduced", "no such effect": "not reproduced"}
+    for low, width, matters in draw.uniform(-0.1, 0.1, (300, 3)):
+        one = statistics.Paired(low + abs(width) / 2, low, low + abs(width), 5)
+        for claimed in ("more", "not more", "not less"):
+            word = verdicts.judge(one, abs(matters), claimed)
+            assert widgets.verdict(one.low, one.high, abs(matters), claimed) == words.get(word, word)
 
 
 def test_the_first_picture_counts_what_was_imagined_right():

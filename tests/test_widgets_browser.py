@@ -9,6 +9,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 from test_browser import CHROMIUM, FAINT, Quiet, devtools, show  # noqa: F401
@@ -83,6 +84,16 @@ def claims_board(**traits):
     return widgets.Claims(claims, {"accuracy": 0.02}, **traits)
 
 
+def chapter_board():
+    intervals, matters = [(0.1, 0.3), (-0.2, 0.01), (-0.2, 0.01)], [0.02, 0.02, 0.001]
+    rows = [
+        {"question": "Is it so?", "claim": "more", "metric": "mae", "difference": (low + high) / 2, "low": low}
+        | {"high": high, "matters": size, "seeds": 5, "p": 0.005, "holm": 0.01}
+        for (low, high), size in zip(intervals, matters, strict=True)
+    ]
+    return widgets.board(pd.DataFrame(rows), family="ours", data="watch", grid="book/grids/smoke.yaml")
+
+
 def story(**traits):
     plan = torch.eye(3).roll(1, 1)
     word = {"letters": "abc", "sounds": ["C", "A", "B"], "cost": 1 - plan, "predicted": plan, "imagined": "CAX"}
@@ -95,7 +106,7 @@ def playground(**traits):
     return widgets.Playground(letters, sounds, table, {"still": random_cost(9, 5)}, window=3, mu=0.1, **traits)
 
 
-BOARDS = {"claims": claims_board, "story": story, "playground": playground}
+BOARDS = {"claims": claims_board, "board": chapter_board, "story": story, "playground": playground}
 PANELS = {"window": 1, "lag": 2, "sweeps": 2, "decoding": 2, "missing": 1, "entropy": 2, "playground": 1}
 MOVED = [
     *[
@@ -560,6 +571,15 @@ def test_a_claim_opens_by_keyboard_to_its_seeds_its_grid_and_the_command_that_re
     for words in ("0: +0.1 · 1: +0.3", "book/grids/one.yaml", "mmalign table runs", "+0.2 accuracy"):
         assert words in told
     assert list(tab.complaints()) == []
+
+
+def test_a_chapters_board_says_the_words_of_its_hypotheses_and_holds_each_against_what_matters_to_it(shown):
+    tab = shown("board")
+    assert tab.run(VERDICTS) == ["reproduced", "not reproduced", "not resolved"]
+    told = tab.run("document.querySelector('.mm-counts').textContent")
+    assert told == "3 of 3 claims: 1 holds, 1 no such effect, 1 not resolved."
+    opened = tab.run("document.querySelector('.mm-opened').textContent")
+    assert "over 5 seeds" in opened and "0.01 after Holm" in opened and "mmalign table runs --grid" in opened
 
 
 # ---- the first picture -----------------------------------------------------------------------------------------

@@ -33,11 +33,14 @@ function ruler({ mean, low, high, family, values }, matters, reach, word) {
   return svg;
 }
 
-function opened({ values, seeds, grid, command, chapter, title, unit, mean, low, high }) {
+function opened({ values, seeds, p, holm, grid, command, chapter, title, unit, mean, low, high }) {
   const link = chapter ? [make("p", {}, "More in ", make("a", { href: chapter }, title || "its chapter"), ".")] : [];
   if (low === null) return link;
   return [
-    make("p", {}, `${signed(mean)} ${unit}, 95 % interval from ${signed(low)} to ${signed(high)}.`),
+    make("p", {}, `${signed(mean)} ${unit}, 95 % interval from ${signed(low)} to ${signed(high)}`
+      + (typeof seeds === "number" ? `, over ${seeds} seeds.` : ".")),
+    ...(p === undefined ? [] : [make("p", {}, `Were the claim false, chance would do this with probability ${short(p)}`
+      + (holm === undefined ? "." : `; ${short(holm)} after Holm's correction for the whole page.`))]),
     ...(values ? [make("p", {}, "Seeds: ", values.map((value, k) => `${seeds?.[k] ?? k}: ${signed(value)}`).join(" · "))] : []),
     ...(grid ? [make("p", {}, "Grid: ", grid)] : []),
     ...(command ? [make("p", {}, "Again on your machine:"), make("pre", { tabindex: "0" }, command)] : []), ...link];
@@ -46,12 +49,13 @@ function opened({ values, seeds, grid, command, chapter, title, unit, mean, low,
 const CLAIMS = {
   title: "Every claim, its interval and what became of it",
   render({ model, el }) {
-    const state = (name) => model.get(name), claims = state("claims");
+    const state = (name) => model.get(name), claims = state("claims"), said = state("said") ?? {};
+    const say = (word) => said[word] ?? word, mattering = (claim) => claim.matters ?? state("matters")[claim.unit] ?? 0;
     const names = (what) => [...new Set(claims.flatMap((claim) => claim[what]))].filter(Boolean);
     const any = (words, values) => [["all", `all ${words}`], ...values.map((value) => [value, value])];
     const controls = [
       choice("family", "whose", any("claims", names("family"))), choice("dataset", "data", any("data", names("data"))),
-      choice("word", "verdict", any("verdicts", WORDS)),
+      choice("word", "verdict", [["all", "all verdicts"], ...WORDS.map((word) => [word, say(word)])]),
       { ...slider("factor", "what matters", -2, 2, 0.1, "× the book's choice"), toSlider: Math.log2,
         toModel: (place) => Number((2 ** place).toPrecision(3)), ticks: [-2, -1, 0, 1, 2].map((power) => [power, short(2 ** power)]) },
     ].map((control) => makeControl(model, control));
@@ -61,16 +65,16 @@ const CLAIMS = {
     const rows = claims.map((claim) => {
       const word = make("span", { class: "mm-word" }), rule = make("span");
       const details = make("details", {}, make("summary", {}, word, make("span", { class: "mm-claim" },
-        make("b", { style: `color: inherit; border-left: 0.5rem solid ${PALETTE[FAMILIES[claim.family]]}; padding-left: 0.4rem` }, claim.whose), ` ${claim.text}`), rule),
+        make("b", { style: `color: inherit; border-left: 0.5rem solid ${PALETTE[FAMILIES[claim.family]]}; padding-left: 0.4rem` }, claim.whose), claim.whose ? ` ${claim.text}` : claim.text), rule),
       make("div", { class: "mm-opened" }, ...opened(claim)));
       return { claim, word, rule, item: make("li", {}, details) };
     });
     const update = () => {
       controls.forEach((control) => control.show());
-      const matters = state("matters"), factor = state("factor"), tally = {};
+      const factor = state("factor"), tally = {};
       const seen = rows.filter(({ claim, word, rule, item }) => {
-        const limit = factor * (matters[claim.unit] ?? 0), verdict = judge(claim, limit);
-        word.replaceChildren(make("span", { "aria-hidden": "true" }, `${SIGNS[verdict]} `), verdict);
+        const limit = factor * mattering(claim), verdict = judge(claim, limit);
+        word.replaceChildren(make("span", { "aria-hidden": "true" }, `${SIGNS[verdict]} `), say(verdict));
         item.dataset.verdict = verdict;
         rule.replaceChildren(ruler(claim, limit, reaches[claim.unit] ?? 1, verdict));
         const fits = (name, value) => state(name) === "all" || [value].flat().includes(state(name));
@@ -80,13 +84,13 @@ const CLAIMS = {
       });
       list.replaceChildren(...seen.map(({ item }) => item));
       counts.textContent = `${seen.length} of ${claims.length} claims: `
-        + (WORDS.filter((word) => tally[word]).map((word) => `${tally[word]} ${word}`).join(", ") || "none") + ".";
+        + (WORDS.filter((word) => tally[word]).map((word) => `${tally[word]} ${say(word)}`).join(", ") || "none") + ".";
     };
-    const units = Object.entries(state("matters")).map(([unit, value]) => `${short(value)} ${unit}`).join(", ");
+    const units = [...new Set(claims.filter(({ low }) => low !== null).map((claim) => `${short(mattering(claim))} ${claim.unit}`))].join(", ");
     el.append(make("div", { class: "mmalign-alignment mm-board-of-claims", role: "group", "aria-label": CLAIMS.title },
       make("div", { class: "mmalign-controls" }, ...controls.map((control) => control.element)), counts, list,
       make("p", { class: "mmalign-legend" }, `Right of the line speaks for the claim. Dot: mean, bar: 95 % interval, small ticks: seeds, `
-        + `grey band: too small to matter (${units}, times the slider). ● reproduced ■ the opposite ◆ not reproduced ○ not resolved. `,
+        + `grey band: too small to matter (${units}, times the slider). ${WORDS.slice(0, 4).map((word) => `${SIGNS[word]} ${say(word)}`).join(" ")}. `,
       ...Object.entries(FAMILIES).filter(([name]) => names("family").includes(name)).map(([name, role]) => key(filled(PALETTE[role]), name)))));
     update();
     const events = ["family", "dataset", "word", "factor"].map((name) => `change:${name}`);

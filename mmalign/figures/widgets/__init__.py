@@ -7,7 +7,7 @@ here, which says what is stored, what is refused, and what the same numbers are 
 from .absence import MissingSliders
 from .alignment import LagSliders, SweepSliders, WindowSliders, displacement, margins, one_sided
 from .base import DIGITS, MODULE, STATIC, STYLE, PlanSliders, Sliders
-from .claims import Claims, verdict
+from .claims import Claims, board, verdict
 from .decoding import DecodingSliders
 from .fusion import EntropySliders
 from .playground import Playground
@@ -16,5 +16,5 @@ from .story import Story
 __all__ = [
     "DIGITS", "MODULE", "STATIC", "STYLE",
     "Claims", "DecodingSliders", "EntropySliders", "LagSliders", "MissingSliders", "PlanSliders", "Playground",
-    "Sliders", "Story", "SweepSliders", "WindowSliders", "displacement", "margins", "one_sided", "verdict",
+    "Sliders", "Story", "SweepSliders", "WindowSliders", "board", "displacement", "margins", "one_sided", "verdict",
 ]  # fmt: skip
