@@ -71,7 +71,7 @@ def is_known(labels: Tensor) -> Tensor:
 
 def without_victim(present: Tensor) -> Tensor:
     """(B, M) bool, the second modality absent everywhere."""
-    return present & (torch.arange(present.shape[1]) != 1)
+    return present & (torch.arange(present.shape[1], device=present.device) != 1)
 
 
 class Samples:

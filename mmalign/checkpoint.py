@@ -55,6 +55,9 @@ def write(
         progress: what else the loop knows: numbers, strings, lists and mappings of them.
     """
     tensors = {"random/torch": torch.get_rng_state(), "random/order": order.get_state()}
+    device = next(system.parameters()).device
+    if device.type == "cuda":  # which draws its own
+        tensors["random/cuda"] = torch.cuda.get_rng_state(device)
     tensors |= {f"system/{name}": value for name, value in system.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     # Old gradients count too: with clip_scope=all they enter the next step's norm.
@@ -95,6 +98,9 @@ def read(
     for group, optimiser in optimisers.items():
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states[group]})
     torch.set_rng_state(tensors["random/torch"])
+    device = next(system.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random/cuda"], device)
     return _under("best/", tensors), told["progress"]
 
 

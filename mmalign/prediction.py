@@ -48,10 +48,10 @@ def outputs(system: System, pairs: Pairs) -> Tensor:
 
 def _answer(system: System, batch: Batch, device: torch.device) -> Tensor:
     system.check_samples(batch)
+    if device.type != "cpu":
+        batch = batch.to(device)
     _warn_of_scale(system, batch)
-    if device.type == "cpu":
-        return system.predict(batch)
-    return system.predict(batch.to(device)).cpu()
+    return system.predict(batch).cpu()
 
 
 def _check(spec: DataSpec, pairs: Pairs) -> None:

@@ -59,8 +59,9 @@ class Stage(NamedTuple):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random numbers of torch from `seed` inside, undisturbed outside."""
-    with torch.random.fork_rng(devices=[]):
+    """Random numbers of torch from `seed` inside, undisturbed outside, on graphics cards too where any is in use."""
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=cards):
         torch.manual_seed(seed)
         yield
 

@@ -32,6 +32,6 @@ def test_a_hidden_label_is_known_as_hidden_in_both_tasks():
 
 
 def test_a_batch_moves_as_a_whole():
-    moved = small.planted().train.batch.to("meta")
+    moved = small.planted().train.batch.to("meta").hidden()
     everything = (*moved.features, moved.lengths, moved.labels, moved.present, moved.ids)
     assert {value.device.type for value in everything} == {"meta"}

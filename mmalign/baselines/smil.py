@@ -49,7 +49,7 @@ def cluster(points: Tensor, count: int, seed: int) -> Tensor:
 
     found = KMeans(min(count, len(points.unique(dim=0))), n_init=10, random_state=seed)
     centres = torch.from_numpy(found.fit(points.double().cpu().numpy()).cluster_centers_).to(points)
-    return centres[torch.arange(count) % len(centres)]
+    return centres[torch.arange(count, device=centres.device) % len(centres)]
 
 
 class NormalDraw(nn.Module):

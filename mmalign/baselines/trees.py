@@ -52,8 +52,8 @@ class Trees(InOneGo[TreesConfig]):
         self.steps.fill_(longest if longest <= self.config.steps else 0)
 
     def fit_to(self, batches: list[Batch]) -> None:
-        numbers = torch.cat([self.numbers(batch) for batch in batches]).numpy()
-        labels = torch.cat([batch.labels for batch in batches]).numpy()
+        numbers = torch.cat([self.numbers(batch) for batch in batches]).cpu().numpy()
+        labels = torch.cat([batch.labels for batch in batches]).cpu().numpy()
         kind = ExtraTreesRegressor if self.spec.task == "regression" else ExtraTreesClassifier
         forest = kind(self.config.trees, random_state=int(torch.randint(2**31, ())), n_jobs=1).fit(numbers, labels)
         columns = forest.classes_ if self.spec.task == "classification" else [0]
@@ -66,16 +66,20 @@ class Trees(InOneGo[TreesConfig]):
         Raises:
             ValueError: a node leads back, or out of the forest.
         """
-        inner, place = state["feature"] >= 0, torch.arange(len(state["feature"]))[:, None]
+        inner, place = (
+            state["feature"] >= 0,
+            torch.arange(len(state["feature"]), device=state["feature"].device)[:, None],
+        )
         ahead, leaves = state["below"][inner], state["below"][~inner]
         sound = (ahead > place[inner]).all() and (ahead < len(place)).all() and (leaves < len(state["leaves"])).all()
         if not (sound and (leaves >= 0).all() and state["roots"].clamp(0, len(place) - 1).equal(state["roots"])):
             raise InputError("its trees lead nowhere")
+        device = self.leaves.device
         for name, value in state.items():
             if name == "leaves":
-                self.leaves = nn.Parameter(torch.empty_like(value), requires_grad=False)
+                self.leaves = nn.Parameter(torch.empty_like(value, device=device), requires_grad=False)
             elif name in self._buffers:
-                self._buffers[name] = torch.empty_like(value)
+                self._buffers[name] = torch.empty_like(value, device=device)
         return super().load_state_dict(state, *options, **more)
 
     def numbers(self, batch: Batch) -> Tensor:

@@ -243,7 +243,8 @@ class DeepMLF(Neighbour[DeepMLFConfig]):
                 for layer, block in zip(self.fused, self.blocks, strict=True)}  # fmt: skip
         states = self._run(torch.cat([text, tokens], dim=1), said, look)
         words, tokens = states.split([text.shape[1], tokens.shape[1]], dim=1)
-        last = words[torch.arange(len(batch)), said.sum(1)]  # place 0 holds no word, so word l stands at place l
+        each = torch.arange(len(batch), device=words.device)
+        last = words[each, said.sum(1)]  # place 0 holds no word, so word l stands at place l
         return Reading(
             words, tokens, last.where(said.any(1, keepdim=True), self.wordless),
             masks.mean_over(sound, batch.real).where(heard[:, None], self.silence), said, heard,
