@@ -29,7 +29,9 @@ INSIDE = {  # the same rule inside the rooms
         "traces origin runs grids crew sweep statistics tables pivots verdicts cost reproduce bench __init__"
     ).split(),
     "figures": "__init__ palette pages plots overview widgets".split(),
-    "figures/widgets": "base absence alignment claims decoding fusion playground story __init__".split(),
+    "figures/widgets": (
+        "base absence alignment attention claims decoding departures epochs fusion gains playground story __init__"
+    ).split(),
 }
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -324,6 +324,37 @@ def test_the_board_judges_as_the_verdicts_of_a_grid_do():
             assert widgets.verdict(one.low, one.high, abs(matters), claimed) == words.get(word, word)
 
 
+def test_sliders_whose_parts_do_not_fit_are_refused_in_one_line():
+    eye, error = torch.eye(3), mmalign.errors.InputError
+    with pytest.raises(error, match="must fit"):
+        widgets.AttentionSliders(eye, torch.ones(2), [0, 1, 2])
+    with pytest.raises(error, match="must fit"):
+        widgets.EpochSliders(torch.stack([eye, eye]), eye, (range(3), range(3)), {"fit": [1.0]})
+    with pytest.raises(error, match="need 3 steps"):
+        widgets.EpochSliders(eye[None], eye, (range(3), range(2)), {"fit": [1.0]})
+    with pytest.raises(error, match="a row for each of 3 columns"):
+        widgets.ReleasedSliders(eye, [0, 1])
+    with pytest.raises(error, match="three names"):
+        widgets.GainMap({(0, 1, 2): (0, 0, 0)}, ["labels"], "accuracy")
+    with pytest.raises(error, match=r"room must lie in 0\.\.0"):
+        widgets.GainMap({(0, 1, 2): (0, 0, 0)}, ["room", "pairs", "labels"], "accuracy", room=1)
+
+
+def test_the_still_twins_of_the_lessons_put_into_words_what_they_show():
+    sliders = widgets.EpochSliders(torch.eye(3)[None], torch.eye(3), (range(3), range(3)), {"fit": [float("nan")]})
+    assert "goes from 0.00 to 0.00" in stored(sliders)[2].group(1)
+    assert "1 room: 1 of 1 resolved" in stored(
+        widgets.GainMap({(0.1, 0.2, 0.3): (-0.2, -0.3, -0.1)}, ["room", "pairs", "labels"], "accuracy")
+    )[2].group(1)
+
+
+def test_the_dearer_unequal_sums_are_the_nearer_they_come_to_a_balanced_plan():
+    cost = random_cost()
+    balanced = transport.sinkhorn(cost[None], window=3, mu=0.2, tol=1e-9, max_sweeps=3000).mass[0]
+    gaps = [(widgets.unequal(cost, 3, 0.2, rho, 500) - balanced).abs().max() for rho in (0.1, 1, 10, 1000)]
+    assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 1e-3
+
+
 def test_the_first_picture_counts_what_was_imagined_right():
     word = {"letters": "at", "sounds": ["AE", "T"], "imagined": ["EY", "T"]}
     tables = {"cost": torch.eye(2), "predicted": torch.eye(2)}

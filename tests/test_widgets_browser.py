@@ -61,6 +61,39 @@ def entropy_sliders(**traits):
     return widgets.EntropySliders(logits, ["row", "lift", "swing"], **traits)
 
 
+def attention_sliders(**traits):
+    steps, query = torch.randn(6, 8, generator=torch.Generator().manual_seed(6)).split([5, 1])
+    return widgets.AttentionSliders(steps, query[0], [0.0, 0.25, 0.5, 0.75, 1.0], **{"shift": 1, **traits})
+
+
+def epoch_sliders(**traits):
+    target = torch.eye(6).roll(1, 1)
+    guesses = torch.stack([(share * target + (1 - share) / 6) for share in torch.linspace(0, 1, 5)])
+    curves = {"complete": [2.0, 1.5, 1.0, 0.8, 0.7], "fit": [torch.nan, torch.nan, 0.9, 0.4, 0.2]}
+    return widgets.EpochSliders(guesses, target, (range(6), range(6)), curves, **{"epoch": 2, "warmup": 2, **traits})
+
+
+def released_sliders(**traits):
+    return widgets.ReleasedSliders(random_cost(9, 7), torch.arange(9), **traits)
+
+
+def price_sliders(**traits):
+    draw = torch.Generator().manual_seed(0)
+    return widgets.PriceSliders(torch.randn(26, 8, generator=draw), reach=4, **{"lag": 2, "window": 4, **traits})
+
+
+def gain_map(**traits):
+    gains = {
+        (room, pairs, labels): (
+            room * pairs - labels / 3,
+            room * pairs - labels / 3 - 0.05,
+            room * pairs - labels / 3 + 0.1,
+        )
+        for room, pairs, labels in itertools.product([0.0, 0.3, 0.9], [0.1, 0.9], [0.05, 0.2, 1.0])
+    }
+    return widgets.GainMap(gains, ("room", "pairs", "labels"), "accuracy", **{"room": 1, "labels": 1, **traits})
+
+
 MAKERS = {
     "window": window_sliders,
     "lag": lag_sliders,
@@ -68,6 +101,11 @@ MAKERS = {
     "decoding": decoding_sliders,
     "missing": missing_sliders,
     "entropy": entropy_sliders,
+    "attention": attention_sliders,
+    "epochs": epoch_sliders,
+    "released": released_sliders,
+    "price": price_sliders,
+    "map": gain_map,
 }
 
 
@@ -108,6 +146,7 @@ def playground(**traits):
 
 BOARDS = {"claims": claims_board, "board": chapter_board, "story": story, "playground": playground}
 PANELS = {"window": 1, "lag": 2, "sweeps": 2, "decoding": 2, "missing": 1, "entropy": 2, "playground": 1}
+PANELS |= dict.fromkeys(["attention", "epochs", "released", "price", "map"], 2)
 MOVED = [
     *[
         ("window", "window"),
@@ -118,6 +157,15 @@ MOVED = [
         ("sweeps", "mu"),
     ],
     *[("decoding", "step"), ("decoding", "mu"), ("missing", "survival"), ("entropy", "first"), ("entropy", "second")],
+    *[("attention", "shift"), ("attention", "positions"), ("attention", "sharp"), ("epochs", "epoch")],
+    *[
+        ("released", "mu"),
+        ("released", "window"),
+        ("price", "lag"),
+        ("price", "rho"),
+        ("map", "room"),
+        ("map", "labels"),
+    ],
 ]
 
 
@@ -355,6 +403,70 @@ def test_the_weights_of_the_page_are_those_of_mla(shown):
             sliders.absent = {"none": "acc", "acc": "gyro"}[absent]
 
 
+def test_a_head_looks_and_reads_on_the_page_as_in_python(shown):
+    tab, sliders = shown("attention"), attention_sliders()
+    for place in (0.0, 0.5, 1.0):
+        for name in ("shift", "positions", "sharp"):
+            drag(tab, name, place)
+            setattr(sliders, name, value_of(tab, name) if name != "shift" else int(value_of(tab, name)))
+        facts = all_read_outs(tab)
+        assert facts["what it reads"] == pytest.approx(sliders.read, abs=1e-6)  # positions are float32 in Python
+        assert facts["its weight"] == pytest.approx(sliders.weights.max().item(), abs=1e-6)
+
+
+def test_without_positions_turning_the_steps_changes_nothing_and_with_them_it_does(shown):
+    tab = shown("attention")
+    for words, still in (("no positions", True), ("with positions", False)):
+        tab.run(f"[...document.querySelectorAll('button')].find(e => e.textContent === '{words}').click()")
+        assert (abs(all_read_outs(tab)["change by turning"]) < 1e-12) == still
+
+
+def test_each_epoch_has_its_guess_and_its_losses(shown):
+    tab, sliders = shown("epochs"), epoch_sliders()
+    for press_key, epoch in (("Home", 0), ("End", 4)):
+        press(tab, "epoch", press_key)
+        facts = all_read_outs(tab)
+        assert facts["distance to the plan"] == pytest.approx(sliders.distances[epoch], abs=1e-9)
+        assert facts["fit"] == ("not yet" if epoch == 0 else 0.2)
+
+
+def test_the_page_computes_what_the_released_code_does(shown):
+    tab, sliders = shown("released"), released_sliders()
+    for place in (0.1, 0.5, 0.95):
+        for name in ("mu", "window"):
+            drag(tab, name, place)
+        sliders.mu, sliders.window = value_of(tab, "mu"), int(value_of(tab, "window"))
+        for facts, plan in zip(read_outs(tab), sliders.plans().values(), strict=True):
+            for name, axis in (("rows off by", 1), ("columns off by", 0)):
+                assert facts[name] == pytest.approx((9 * plan.sum(axis) - 1).abs().max().item(), rel=1e-6, abs=1e-6)
+            assert facts["mass on the truth"] == pytest.approx(plan.trace().item(), abs=1e-6)
+
+
+def test_unequal_sums_cost_on_the_page_what_they_cost_in_python(shown):
+    tab, sliders = shown("price"), price_sliders()
+    for place in (0.1, 0.6, 0.9):
+        for name in ("lag", "rho", "mu"):
+            drag(tab, name, place)
+        sliders.lag, sliders.rho, sliders.mu = int(value_of(tab, "lag")), value_of(tab, "rho"), value_of(tab, "mu")
+        (plan,) = sliders.plans().values()
+        facts = all_read_outs(tab)
+        assert facts["mass moved"] == pytest.approx(plan.sum().item(), abs=1e-9)
+        assert facts["mean displacement"] == pytest.approx(widgets.displacement(plan) / plan.sum().item(), abs=1e-9)
+
+
+def test_a_cell_of_the_map_can_be_tapped_and_says_whether_it_is_resolved(shown):
+    tab = shown("map")
+    x, y, width = tab.run(
+        "(({x, y, width}) => [x, y, width])(document.querySelector('.mm-map').getBoundingClientRect())"
+    )
+    for kind in ("mousePressed", "mouseReleased"):  # labels 5 %, pairs 90 %
+        at = {"x": x + 0.8 * width, "y": y + 0.2 * width}
+        tab.ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
+    facts = read_outs(tab)[0]
+    assert facts["gain"] == pytest.approx(0.3 * 0.9 - 0.05 / 3, abs=1e-4) and facts["verdict"] == "a resolved gain"
+    assert (value_of(tab, "labels"), value_of(tab, "pairs")) == (0, 1)
+
+
 # ---- the hands -------------------------------------------------------------------------------------------------
 
 
@@ -362,7 +474,8 @@ def test_the_weights_of_the_page_are_those_of_mla(shown):
 @pytest.mark.parametrize(("kind", "name"), MOVED)
 def test_a_slider_moves_by_mouse_and_by_keyboard(shown, way, kind, name):
     tab = shown(kind, way)
-    for move, *how in [(drag, 0.8), (press, "ArrowLeft", 3), (press, "Home")]:
+    times = 1 if kind in ("attention", "epochs", "map") else 3  # their sliders have few steps, the others many
+    for move, *how in [(drag, 0.8), (press, "ArrowLeft", times), (press, "Home")]:
         before, picture, facts = value_of(tab, name), pictures(tab), read_outs(tab)
         move(tab, name, *how)
         assert value_of(tab, name) != before
@@ -486,6 +599,11 @@ TOLD = {  # which slider goes to its least, what it says then, and what is said 
     "decoding": ("step", "0", "at step 0 imputed"),
     "missing": ("survival", "0.01", "0 of 30 train samples"),
     "entropy": ("first", "0", "acc 0.333, 0.333, 0.333"),
+    "attention": ("sharp", "0", "with weight 0.2"),
+    "epochs": ("epoch", "0", "complete 2, fit not yet"),
+    "released": ("window", "0 steps", "up to 0 steps"),
+    "price": ("lag", "−4 steps", "of the moved mass lies on the lag"),
+    "map": ("room", "0", "labels 20 %, pairs 10 %: −0.0667"),
 }
 
 

@@ -47,6 +47,11 @@ const KINDS = {
   get claims() { return CLAIMS; },
   get story() { return STORY; },
   get playground() { return PLAYGROUND; },
+  get attention() { return LESSONS.attention; },
+  get epochs() { return LESSONS.epochs; },
+  get released() { return LESSONS.released; },
+  get price() { return LESSONS.price; },
+  get map() { return LESSONS.map; },
 
   // One plan of one of several pairs of sequences.
   window: {

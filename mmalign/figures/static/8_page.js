@@ -3,7 +3,7 @@
 const WORTH = (value) => (typeof value === "number" ? String(value) : value);
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function makeSlider(model, { name, label, least, most, step, toSlider, toModel, unit, ticks: marks = [] }) {
+function makeSlider(model, { name, label, least, most, step, toSlider, toModel, unit, tell, ticks: marks = [] }) {
   const input = make("input", { type: "range", name, min: least, max: most, step });
   const shown = make("output"), best = make("span", { class: "mm-best", hidden: "" }, "▲ best");
   const at = (place) => `left: calc(0.5rem + (100% - 1rem) * ${(place - least) / (most - least)})`;
@@ -18,7 +18,7 @@ function makeSlider(model, { name, label, least, most, step, toSlider, toModel, 
     show() {
       const value = model.get(name);
       input.value = toSlider(value);
-      shown.textContent = `${short(value)} ${unit}`.trim().replace(/^(−?1) (\w+)s$/, "$1 $2");
+      shown.textContent = tell ? tell(value) : `${short(value)} ${unit}`.trim().replace(/^(−?1) (\w+)s$/, "$1 $2");
       shown.dataset.value = value;
       input.setAttribute("aria-valuetext", shown.textContent);
     } };
@@ -56,15 +56,11 @@ function makeControl(model, control) {
 }
 
 // Buttons: back to the start, what is worth a look, and a slider that moves by itself.
-function makeButtons(model, kind, controls, first) {
+function makeButtons(kind, controls, first, put) {
   const button = (words, press, look = {}) => {
     const made = make("button", { type: "button", ...look }, words);
     made.addEventListener("click", press);
     return made;
-  };
-  const put = (values) => {
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    model.save_changes();
   };
   let timer = null;
   const stop = () => { clearInterval(timer); timer = null; play.textContent = "▶ play"; play.setAttribute("aria-pressed", "false"); };
@@ -128,12 +124,16 @@ function render({ model, el }) {
   const start = kind.address && readAddress(model, kind.address);
   const controls = kind.controls(state).map((control) => makeControl(model, control));
   const first = Object.fromEntries(controls.map(({ name }) => [name, state(name)]));
-  const buttons = makeButtons(model, kind, controls, first);
-  const panels = kind.panels(state).map(makePanel);
+  const put = (values) => {
+    for (const [name, value] of Object.entries(values)) model.set(name, value);
+    model.save_changes();
+  };
+  const buttons = makeButtons(kind, controls, first, put);
+  const panels = kind.panels(state, put).map(makePanel);
   let later;
   const update = () => {
     controls.forEach((control) => control.show());
-    kind.panels(state).forEach((panel, place) => panels[place].show(panel));
+    kind.panels(state, put).forEach((panel, place) => panels[place].show(panel));
     if (start) writeAddress(model, kind.address, start);
     clearTimeout(later);                                             // what takes longer waits until nothing moves
     if (kind.best) later = setTimeout(() => {
