@@ -6,11 +6,15 @@ Start with `load` or `from_arrays`, build a system with its `from_data`, then `f
 What is exported stands in `__init__.pyi`, which type checkers read too; each name is imported when it is first used.
 """
 
-from importlib.metadata import version
+from . import interrupt
 
-import lazy_loader
+interrupt.listen()  # before anything else is loaded
 
-from . import extras, moved
+from importlib.metadata import version  # noqa: E402
+
+import lazy_loader  # noqa: E402
+
+from . import extras, moved  # noqa: E402
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 extras.answer()  # to what is imported and not installed

@@ -11,8 +11,7 @@ from types import FrameType
 from typing import TextIO
 
 from .errors import InputError, shown
-
-INTERRUPTED = 130  # the status of what Ctrl-C has ended
+from .interrupt import INTERRUPTED, leave
 
 
 def note(text: str) -> None:
@@ -119,7 +118,7 @@ def interrupts(alone: bool) -> Iterator[None]:
     pressed, before = False, signal.getsignal(signal.SIGINT)
     hook = sys.unraisablehook
     sys.unraisablehook = lambda told: _swallowed(told, hook)
-    _set(_leave)
+    _set(leave)
     try:
         yield
     finally:
@@ -146,13 +145,6 @@ def _set(handler: object) -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a job of the background is not to hear it
         with suppress(ValueError, TypeError):  # not of a thread; not one that Python has set
             signal.signal(signal.SIGINT, handler)
-
-
-def _leave(*_: object) -> None:
-    """Nothing was begun that would need an end; an exception could be lost in the middle of an import."""
-    with suppress(OSError):
-        os.write(2, b"mmalign: interrupted; nothing was written\n")
-    os._exit(INTERRUPTED)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,30 @@
+"""Ctrl-C before the command line is there to hear it: the first thing that the package imports, it imports next to nothing.
+
+What happens earlier is Python's: until it has started, and has found this package, Ctrl-C ends it in its own words.
+"""
+
+import os
+import signal
+import sys
+
+INTERRUPTED = 130  # the status of what Ctrl-C has ended
+
+
+def leave(*_: object) -> None:
+    """End at once: nothing was begun that would need an end, and an exception could be lost in the middle of an import."""
+    try:
+        os.write(2, b"mmalign: interrupted; nothing was written\n")
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def is_command() -> bool:
+    """Whether this process is the command, `mmalign` or `python -m mmalign`, and no program that imports the package."""
+    told = sys.orig_argv[-len(sys.argv) :][:1]  # the script, or the module, behind Python's own options
+    return [os.path.basename(name) for name in told] in (["mmalign"], ["mmalign.exe"])
+
+
+def listen() -> None:
+    """From now on Ctrl-C is one line, if this process is the command and was to hear it at all."""
+    if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
