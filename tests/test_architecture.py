@@ -11,12 +11,12 @@ from mmalign import moved
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "errors named files gate settings compiling config masks batch losses metrics system transport method "
+    "interrupt errors named files gate settings compiling config masks batch losses metrics system transport method "
     "baselines neighbours data checkpoint training callbacks prediction registry estimators experiments "
     "diagnosis figures terminal cli extras moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
-    "gate": "limits kinds unpickle torches hdf5_child hdf5 documents tensors __init__".split(),
+    "gate": "limits kinds unpickle torches seal hdf5_child hdf5 documents tensors __init__".split(),
     "transport": "plan checks log_domain compiled compiled_slanted official solver __init__".split(),
     "method": "__init__ official gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),

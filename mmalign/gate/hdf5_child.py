@@ -25,17 +25,18 @@ def limit(size: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (taken + size, most))
 
 
-def array(file: object, key: str) -> object:
-    """The array under a key, if no part of the way there leads out of the file."""
-    import h5py
+# ---- what is asked of a file; `Reader` asks it itself of a file of ours ------------------------------------
 
-    place = file
-    for name in key.split("/"):
-        hard = isinstance(place, h5py.Group) and isinstance(place.get(name, getlink=True), h5py.HardLink)
-        if not hard:
-            return None
-        place = place[name]
-    return place if isinstance(place, h5py.Dataset) else None
+
+def names(file: object) -> list[str]:
+    """What stands at the top of it."""
+    return list(file)[:100]
+
+
+def text(file: object, name: str) -> str | None:
+    """An attribute of it, None where there is no such text."""
+    value = file.attrs.get(name)
+    return value if isinstance(value, str) else None
 
 
 def about(file: object, key: str) -> dict:
@@ -53,6 +54,22 @@ def about(file: object, key: str) -> dict:
     return {"dtype": found.dtype.str, "shape": list(found.shape), "piece": piece, "outside": outside}
 
 
+def array(file: object, key: str) -> object:
+    """The array under a key, if no part of the way there leads out of the file."""
+    import h5py
+
+    place = file
+    for name in key.split("/"):
+        hard = isinstance(place, h5py.Group) and isinstance(place.get(name, getlink=True), h5py.HardLink)
+        if not hard:
+            return None
+        place = place[name]
+    return place if isinstance(place, h5py.Dataset) else None
+
+
+QUESTIONS = {"names": names, "text": text, "about": about}
+
+
 def serve(requests: object, answers: object) -> None:
     """Answer until nobody asks."""
     import h5py
@@ -68,16 +85,11 @@ def serve(requests: object, answers: object) -> None:
                 limit(2 * size + SPARE, seconds)
                 file = h5py.File(path, "r")
                 answer = True
-            elif what == "names":
-                answer = list(file)[:100]
-            elif what == "text":
-                value = file.attrs.get(told[0])
-                answer = value if isinstance(value, str) else None
-            elif what == "about":
-                answer = about(file, told[0])
-            else:
-                content = numpy.ascontiguousarray(array(file, told[0])[()]).reshape(-1).view("u1").data
+            elif what == "numbers":
+                content = numpy.ascontiguousarray(array(file, *told)[()]).reshape(-1).view("u1").data
                 answer = len(content)
+            else:
+                answer = QUESTIONS[what](file, *told)
             said = {"answer": answer}
         except BaseException as error:  # a broken file can raise anything
             said, content = {"error": f"{error}" or type(error).__name__}, b""
