@@ -16,6 +16,7 @@ from pathlib import Path
 from . import terminal
 from .config import Condition
 from .errors import THREADS, InputError, check, line_of, one_of
+from .interrupt import INTERRUPTED
 from .settings import described
 
 
@@ -55,9 +56,9 @@ def _status(argv: Sequence[str] | None) -> int:
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:
-    terminal.finished(terminal.INTERRUPTED)  # whoever presses again is not told again
+    terminal.finished(INTERRUPTED)  # whoever presses again is not told again
     terminal.note(f"interrupted; {str(interrupt) or 'nothing was written'}")
-    return terminal.INTERRUPTED
+    return INTERRUPTED
 
 
 def _mendable(error: Exception) -> str:

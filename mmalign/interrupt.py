@@ -1,4 +1,4 @@
-"""Ctrl-C before the command line is there to hear it: the first thing that the package imports, it imports next to nothing.
+"""Ctrl-C before the command line is there to hear it: the package imports this first, and this next to nothing.
 
 What happens earlier is Python's: until it has started, and has found this package, Ctrl-C ends it in its own words.
 """
@@ -11,7 +11,7 @@ INTERRUPTED = 130  # the status of what Ctrl-C has ended
 
 
 def leave(*_: object) -> None:
-    """End at once: nothing was begun that would need an end, and an exception could be lost in the middle of an import."""
+    """End at once: nothing needs an end yet, and an exception could be lost in the middle of an import."""
     try:
         os.write(2, b"mmalign: interrupted; nothing was written\n")
     finally:
@@ -19,7 +19,7 @@ def leave(*_: object) -> None:
 
 
 def is_command() -> bool:
-    """Whether this process is the command, `mmalign` or `python -m mmalign`, and no program that imports the package."""
+    """Whether this process is `mmalign` or `python -m mmalign`, and not a program that imports the package."""
     told = sys.orig_argv[-len(sys.argv) :][:1]  # the script, or the module, behind Python's own options
     return [os.path.basename(name) for name in told] in (["mmalign"], ["mmalign.exe"])
 

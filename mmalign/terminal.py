@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TextIO
 
 from .errors import InputError, shown
-from .interrupt import INTERRUPTED, leave
+from .interrupt import leave
 
 
 def note(text: str) -> None:
