@@ -219,6 +219,16 @@ def test_two_threads_give_the_plans_of_one():
         torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 83.0), (torch.float64, 700.0)])
+def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far):
+    """Beside a sum of exp(-83) a float has no room for what is smaller by exp(-5); so no such sum may be kept."""
+    near = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 5.0, 5.0]]], dtype=dtype)
+    moved = near + far * (torch.arange(near.shape[2]) > 0)
+    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-6, max_sweeps=10_000) for cost in (near, moved)]
+    torch.testing.assert_close(plans[1].mass, plans[0].mass, rtol=1e-4, atol=1e-6)
+    assert plans[0].mass.min() > 1e-3
+
+
 def test_no_finite_cost_makes_a_nan(path):
     for scale, dtype in ((1e37, torch.float32), (1e300, torch.float64), (-1e37, torch.float32)):
         plan = transport.sinkhorn(

@@ -133,6 +133,16 @@ def test_scalings_that_grow_beyond_the_range_of_floats_are_absorbed_without_a_tr
     torch.testing.assert_close(plan.mass[0].mT, pot(cost[0], 3, 0.02, 0, 1000), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 83.0), (torch.float64, 700.0)])
+def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far):
+    """Beside a sum of exp(-83) a float has no room for what is smaller by exp(-5); so no such sum may be kept."""
+    near = torch.tensor([[[0.0, 0.0], [0.0, 5.0]]], dtype=dtype)
+    moved = near + far * (torch.arange(near.shape[2]) > 0)
+    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-6, max_sweeps=10_000) for cost in (near, moved)]
+    torch.testing.assert_close(plans[1].mass, plans[0].mass, rtol=1e-4, atol=1e-6)
+    assert plans[0].mass.min() > 1e-3
+
+
 def test_align_is_sinkhorn_on_the_cosine_cost(path):
     x, y = torch.randn(3, 17, 5).double(), torch.randn(3, 17, 5).double()
     cost = 1 - torch.nn.functional.cosine_similarity(x[:, :, None], y[:, None], dim=3)

@@ -279,6 +279,16 @@ def test_paired_batches_need_no_second_part():
     assert sum(map(len, train.part("paired").batches(8, torch.Generator().manual_seed(0)))) == 60
 
 
+@pytest.mark.parametrize("setting", ["B", "R"])
+def test_training_validation_and_test_draw_who_lacks_the_victim_each_for_itself(setting):
+    """Were it one draw, the same places of each would be hidden, in every part and whatever the seed."""
+    data = split(source(count=200), survival=0.5, setting=setting)
+    train, valid, test = (getattr(data, part).batch.present[:40] for part in PARTS)
+    assert not train.equal(valid) and not valid.equal(test) and not train.equal(test)
+    other = split(source(count=200), survival=0.5, setting=setting, seed=1)
+    assert not other.valid.batch.present.equal(test) and not other.train.batch.present[:40].equal(valid)
+
+
 # ---- few labels ------------------------------------------------------------------------------------------
 
 

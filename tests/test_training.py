@@ -174,6 +174,24 @@ def test_the_weights_of_the_best_validation_epoch_are_kept_and_the_test_split_ha
         assert history.column("valid_loss") == pytest.approx([16, 1, 9, 4], rel=1e-4)
 
 
+@pytest.mark.parametrize(("select", "best"), [("validation", 2), ("official", 0)])
+def test_of_classes_accuracy_chooses_the_epoch_and_where_it_ties_the_loss(select, best):
+    """The released code goes by the loss alone."""
+    data = small.planted(task="classification")
+    model = toy(data)
+    epochs = [(0.5, 0.1), (0.75, 20.0), (0.75, 10.0), (0.0, 0.01)]  # the share that is right, how sure it is
+
+    def answer(batch):
+        share, sure = epochs[int(model.epoch)]
+        wrong = torch.arange(len(batch)) >= share * len(batch)
+        return sure * torch.nn.functional.one_hot((batch.labels + wrong) % 3, 3)
+
+    model.answer = answer
+    history = fit(model, data, epochs=4, select=select)
+    assert [row["valid"]["accuracy"] for row in history.rows] == pytest.approx([0.5, 0.75, 0.75, 0.0])
+    assert history.best_epoch == best
+
+
 def test_training_stops_when_validation_has_not_improved_for_the_patience():
     data = small.planted()
     model = toy(data)
@@ -298,6 +316,7 @@ def test_a_system_that_needs_every_victim_says_so_at_every_door():
             door()
 
 
+@pytest.mark.slow
 def test_single_does_not_get_worse_as_pairs_without_a_label_are_added():
     """It cannot use them; but drawn together with them, its few labels would come one at a time."""
     alone, among = [], []
