@@ -63,7 +63,7 @@ def test() -> None:
 @command
 def fast() -> None:
     """check in a minute what most changes break: lint, types, the tests that are not slow"""
-    all_of(lint, types, lambda: pytest("-n", str(ASKED.jobs), "-m", "not slow", *UNIT))
+    all_of(lint, types, lambda: pytest("-n", str(ASKED.jobs), "-m", "not slow", "-p", "no:nbval", *UNIT))
 
 
 # ---- what they consist of ----------------------------------------------------------------------------------

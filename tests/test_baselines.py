@@ -49,6 +49,7 @@ def test_single_does_not_depend_on_the_survival_rate_or_on_who_survives():
     assert small.same_weights(found[0][1], found[1][1]) and small.same_weights(found[0][1], found[2][1])
 
 
+@pytest.mark.slow
 def test_single_can_overfit_32_samples():
     data = small.planted(samples=55)
     data = replace(data, train=replace(data.train, samples=data.train.samples.part(torch.arange(32))))
@@ -62,6 +63,7 @@ def test_single_can_overfit_32_samples():
 # ---- SD ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fitting_loss", [False, True])
 @pytest.mark.parametrize(
     "name", [name for name in small.IMPUTING if name not in ("mfm", "modal-trans", "mm-align-plus")]
@@ -94,6 +96,7 @@ def contest(victim=None, seeds=3):
     return torch.tensor(errors["single"]), torch.tensor(errors["double"])
 
 
+@pytest.mark.slow
 def test_double_beats_single_where_the_victim_knows_something():
     single, double = contest()
     assert (double < single).all() and (single - double).mean() > 0.1, (single, double)

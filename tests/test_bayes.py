@@ -25,6 +25,7 @@ def correlations(rest, functions):
     return torch.corrcoef(both.T)[0, 1:].nan_to_num().abs() * len(rest) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["mean", "order"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_the_best_answer_from_the_visible_leaves_is_unforeseeable(order, label):

@@ -112,6 +112,7 @@ def test_every_system_runs_by_its_name(mmalign, name, survival):
     assert status == 0 and json.loads(out)["system"] == name, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "pair"), [("arrays", "visible:victim"), ("ict-mmmo", "video:audio")])
 def test_files_in_the_data_folder_are_run(mmalign, folder, dataset, pair):
     words = ["--dataset", dataset, "--pair", pair, "--data-dir", folder, "--epochs", 2, "--json"]

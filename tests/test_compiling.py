@@ -36,6 +36,7 @@ def run(tmp_path):
     return once
 
 
+@pytest.mark.slow
 def test_code_is_kept_and_whatever_is_damaged_is_compiled_again(run, tmp_path):
     assert run().stdout == "10.0 True\n"
     assert run().stdout == "10.0 False\n"
@@ -49,6 +50,7 @@ def test_code_is_kept_and_whatever_is_damaged_is_compiled_again(run, tmp_path):
     assert run().stdout == "10.0 False\n"
 
 
+@pytest.mark.slow
 def test_a_folder_for_the_cache_that_is_none_is_no_trouble(run):
     found = run("/dev/full")
     assert found.stdout.startswith("10.0") and not found.stderr

@@ -43,10 +43,12 @@ def test_seconds_are_read_where_runs_of_a_kind_are_done(grid, tmp_path):
     assert found.seconds == pytest.approx(2 * 41, rel=0.5)
 
 
+@pytest.mark.slow
 def test_a_part_costs_its_part(grid, tmp_path):
     assert sum(cost.cost(grid, tmp_path / "out", part=f"{place}/3").runs for place in (1, 2, 3)) == 8
 
 
+@pytest.mark.slow
 def test_the_estimate_is_about_what_a_run_takes():
     asked = Experiment(system="copy", dataset="planted", model={"width": 16}, train={"epochs": 6}, threads=1)
     one, _ = cost.seconds_of(asked)
@@ -62,6 +64,7 @@ def test_a_grid_too_large_to_be_named_is_counted_all_the_same(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("1000000000 runs: more than")
 
 
+@pytest.mark.slow
 def test_the_command_says_how_many_how_long_and_how_it_knows(grid, tmp_path, capsys):
     words = ["sweep", str(grid), "--out", str(tmp_path / "out"), "--workers", "2"]
     assert cli.main([*words, "--dry-run"]) == 0

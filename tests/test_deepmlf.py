@@ -56,6 +56,7 @@ def bare_logits(model, batch):
 # ---- who reads whom ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @layouts
 def test_of_14_positions_each_reads_itself_and_those_before_it(lm):
     with seeded(0):
@@ -68,6 +69,7 @@ def test_of_14_positions_each_reads_itself_and_those_before_it(lm):
     assert reads.equal(torch.ones(14, 14).tril().bool()) and not reads[:10, 10:].any()
 
 
+@pytest.mark.slow
 @layouts
 @combined
 def test_words_see_neither_tokens_nor_sound(lm, combine):

@@ -47,6 +47,7 @@ def test_class_names_go_in_and_come_out(trained):
     assert trained.system_.spec.class_names == ("run", "sit", "walk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [np.arange(N) % 3 + 4, np.arange(N) % 2 == 0, [*CLASSES], pd.Series(CLASSES)])
 def test_classes_may_be_numbers_truths_lists_and_columns(labels):
     model = classifier(system="single").fit(pairs(), labels)
@@ -54,6 +55,7 @@ def test_classes_may_be_numbers_truths_lists_and_columns(labels):
     assert {*model.predict(pairs()).tolist()} <= {*np.asarray(labels).tolist()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", [None, np.nan, pd.NA])
 def test_pairs_without_a_label_are_used_and_never_scored(nothing):
     labels = CLASSES.astype(object)
@@ -67,6 +69,7 @@ def test_pairs_without_a_label_are_used_and_never_scored(nothing):
         model.fit(pairs(), np.full(N, None))
 
 
+@pytest.mark.slow
 def test_any_splitter_goes_with_groups_and_searches_go_over_settings():
     scores = cross_val_score(classifier(system="single"), pairs(), CLASSES, groups=PEOPLE, cv=GroupKFold(3))
     assert len(scores) == 3 and scores.mean() > 0.8
@@ -78,6 +81,7 @@ def test_any_splitter_goes_with_groups_and_searches_go_over_settings():
     assert search.best_params_["system"] in ("single", "zero-fill")
 
 
+@pytest.mark.slow
 def test_labels_may_be_missing_in_a_cross_validation():
     labels = CLASSES.astype(object)
     labels[::4] = None
@@ -95,6 +99,7 @@ def test_people_are_never_on_both_sides_of_the_validation(monkeypatch):
     assert {*PEOPLE[seen["data"].train.batch.ids].tolist()} == sides[0]
 
 
+@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_answers_and_another_other_ones():
     first, again, other = (
         classifier(random_state=seed).fit(pairs(), CLASSES).predict_proba(pairs(1)) for seed in (3, 3, 4)
@@ -111,6 +116,7 @@ def test_a_clone_has_the_parameters_and_not_the_training(trained):
     assert twin.system == "copy" and trained.system == "mm-align-plus"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [MissingModalityClassifier, MissingModalityRegressor])
 def test_a_saved_estimator_answers_as_before(kind, tmp_path):
     labels = CLASSES if kind is MissingModalityClassifier else SCORES
@@ -135,6 +141,7 @@ def test_a_model_that_no_estimator_saved_is_no_estimator(trained, tmp_path):
         MissingModalityClassifier.restore(tmp_path / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_setting_a_never_reads_a_victim_outside_training():
     model = classifier(setting="A").fit(pairs(), CLASSES)
     assert (model.predict_proba(pairs(1)) == model.predict_proba(pairs(1).without_victim())).all()
@@ -174,6 +181,7 @@ FAILING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [MissingModalityClassifier, MissingModalityRegressor])
 def test_the_checks_of_scikit_learn_hold(kind):
     with warnings.catch_warnings():

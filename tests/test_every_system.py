@@ -14,8 +14,17 @@ from mmalign.data import Split
 from mmalign.registry import SYSTEMS
 from mmalign.system import Stage
 
+CORE = ("single", "copy", "mm-align", "late-fusion")  # whom `make fast` trains more than once
+
+
+def shortly(names):
+    """Systems as parameters: all of them, those of the core in `make fast` too."""
+    return [pytest.param(name, marks=[] if name in CORE else [pytest.mark.slow]) for name in names]
+
+
 every = pytest.mark.parametrize("name", small.NAMES)
-blind = pytest.mark.parametrize("name", small.BLIND)  # those that work without some victims
+every_in_turn = pytest.mark.parametrize("name", shortly(small.NAMES))  # of tests that train
+blind_in_turn = pytest.mark.parametrize("name", shortly(small.BLIND))  # those that work without some victims
 imputing = pytest.mark.parametrize("name", small.IMPUTING)
 LATE = 5  # an epoch after every warm-up
 
@@ -77,7 +86,7 @@ def test_predicting_twice_gives_the_same_and_leaves_the_batch_alone(name):
 # ---- ALL1, TR2: what may not be seen is not seen -----------------------------------------------------
 
 
-@blind
+@blind_in_turn
 @pytest.mark.parametrize("setting", ["A", "B"])
 def test_hidden_victims_change_nothing_whether_they_are_nan_or_numbers(name, setting):
     data, found = small.planted(setting=setting), []
@@ -138,7 +147,7 @@ def test_with_every_victim_present_the_missing_part_is_empty_and_training_works(
         assert model.predict(data.test.batch).equal(model.predict_complete(data.test.batch))
 
 
-@blind
+@blind_in_turn
 def test_a_single_complete_sample_is_enough(name):
     data = small.planted(survival=1 / 36 + 1e-6)
     assert len(data.train.complete) == 1
@@ -149,7 +158,7 @@ def test_a_single_complete_sample_is_enough(name):
 # ---- ALL3: seeds -------------------------------------------------------------------------------------
 
 
-@every
+@every_in_turn
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name):
     found = []
     for seed in (0, 0, 1):
@@ -163,7 +172,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name):
 # ---- ALL4: leak detector -----------------------------------------------------------------------------
 
 
-@every
+@every_in_turn
 def test_from_shuffled_labels_nothing_is_learnt(name):
     data = small.data_for(name, samples=200)
     batch = data.train.batch
@@ -237,7 +246,7 @@ def test_a_step_moves_the_groups_it_names_and_no_other(name):
 # ---- ALL8: one way to count --------------------------------------------------------------------------
 
 
-@every
+@every_in_turn
 def test_steps_parameters_and_seconds_are_counted_by_one_code_for_all(name):
     data = small.data_for(name)
     model, history = small.train(name, data, seed=1, batch_size=14)  # some of each modality in every batch
@@ -280,7 +289,7 @@ def test_each_sample_is_visited_exactly_once_by_each_stage_of_an_epoch(name):
 # ---- ALL9: selection reads validation only -----------------------------------------------------------
 
 
-@every
+@every_in_turn
 def test_the_test_split_is_sealed_while_training(name):
     data = small.data_for(name)
     model, tried = small.build(name, data), []
@@ -311,7 +320,7 @@ def test_what_the_test_split_holds_cannot_change_the_training(name):
 # ---- files -------------------------------------------------------------------------------------------
 
 
-@every
+@every_in_turn
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_what_is_saved_comes_back_bit_for_bit(name, task, tmp_path):
     data = small.data_for(name, task=task)
@@ -350,6 +359,7 @@ def test_padding_never_matters(name, fill, extra):
     torch.testing.assert_close(model.predict(wide), before, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @imputing
 def test_what_padding_holds_never_matters_for_what_is_learnt(name):
     data = small.planted()

@@ -78,6 +78,7 @@ def spoil(folder, name, change):
     put(folder / name, change(values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
@@ -135,6 +136,7 @@ def test_reviews_of_ict_mmmo_are_read_whole_silence_and_all(tmp_path):
         np.testing.assert_array_equal(found, held["d1"][()].astype("f4"))
 
 
+@pytest.mark.slow
 def test_labels_are_what_each_data_set_means_by_them(tmp_path):
     for name in ("pom", "youtube", "mosi"):
         speech.published(tmp_path / name, name)

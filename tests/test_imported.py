@@ -135,6 +135,7 @@ def replace(path, key, values, honest=True):
         respell(path, lambda manifest: manifest["arrays"][key].update(sha256=imported._digest(values)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

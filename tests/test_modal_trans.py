@@ -98,6 +98,7 @@ def test_two_identities_lose_nothing_on_the_way_and_back():
     assert complete["translate"] > 0.1
 
 
+@pytest.mark.slow
 @both
 def test_a_rotation_is_learnt(decoder):
     torch.manual_seed(0)
@@ -171,6 +172,7 @@ def test_a_cycle_moves_only_what_it_starts_from(decoder):
 # ---- MT6: no collapse ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_victims_states_keep_their_variance():
     data = small.planted(survival=1.0, setting="B", samples=100)
     model = small.build("modal-trans", data, width=16, translator_width=16)

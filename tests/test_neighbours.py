@@ -41,6 +41,7 @@ def hidden_behind(split, value):
 # ---- G1: what is absent is not read ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every
 @count
 @pytest.mark.parametrize("setting", ["A", "B", "R"])
@@ -87,6 +88,7 @@ def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(name, modaliti
 # ---- G4: settings, tasks, seeds ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every
 @pytest.mark.parametrize(
     ("setting", "modalities", "task"),

@@ -23,11 +23,13 @@ def edited(monkeypatch):
     return after
 
 
+@pytest.mark.slow
 def test_a_line_that_computes_changes_it(edited):
     for module in ("mmalign.training", "mmalign.data.splits", "mmalign.system"):
         assert edited(SINGLE, module, lambda text: text + "\nMORE = 3\n") != origin.digest(SINGLE), module
 
 
+@pytest.mark.slow
 def test_comments_docstrings_and_what_decides_nothing_do_not(edited):
     assert edited(SINGLE, "mmalign.training", lambda text: text + "\n# more\n") == origin.digest(SINGLE)
     retold = edited(SINGLE, "mmalign.training", lambda text: text.replace('"""The', '"""It is the', 1))
@@ -35,6 +37,7 @@ def test_comments_docstrings_and_what_decides_nothing_do_not(edited):
     assert edited(SINGLE, "mmalign.errors", lambda text: text + "\nMORE = 3\n") == origin.digest(SINGLE)
 
 
+@pytest.mark.slow
 def test_a_system_is_touched_by_its_own_modules_only(edited):
     def more(text):
         return text + "\nMORE = 3\n"

@@ -49,6 +49,7 @@ def three():
 # ---- a model keeps what its answers mean ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_class_that_the_test_data_lack_does_not_shift_the_others(three):
     model, data = three
     own = easy(classes=("run", "sit", "walk"))
@@ -58,6 +59,7 @@ def test_a_class_that_the_test_data_lack_does_not_shift_the_others(three):
     assert mmalign.evaluate(model, few.test)["accuracy"] == mmalign.evaluate(model, data.test)["accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_a_model_can_be_trained_further_on_data_that_lack_a_class(three):
     own = easy(classes=("run", "sit", "walk"))
     some = own["labels"] != "run"
@@ -126,6 +128,7 @@ def test_a_file_of_the_first_release_is_still_read(three, tmp_path):
 # ---- a feature counts whatever its unit -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "offset"), [(5e-13, 0.0), (1e-30, 0.0), (1e30, 0.0), (1.0, 1e8), (1.0, -1e12), (1e-3, 1e6)]
 )
@@ -139,6 +142,7 @@ def test_a_feature_counts_whatever_its_unit_and_its_offset(scale, offset):
     assert scores == [1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", small.NAMES)
 def test_no_system_sees_an_offset(name):
     own = easy()
@@ -157,6 +161,7 @@ def test_no_system_sees_an_offset(name):
     assert mmalign.evaluate(system, far.test)["accuracy"] >= 0
 
 
+@pytest.mark.slow
 def test_a_constant_feature_is_nothing_whatever_its_value():
     own = easy()
     constant = np.full((N, T, 1), 123456.789)

@@ -109,6 +109,7 @@ def mmsa(path, low=-3.0, high=3.0, front=False, lengths=True):
     return content, true
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "low", "high"), [("mosi", -3, 3), ("mosei", -3, 3), ("sims", -1, 1)])
 @pytest.mark.parametrize(("front", "lengths"), [(False, True), (True, True), (True, False), (False, False)])
 def test_sound_and_sight_are_brought_to_the_words_slice_by_slice(tmp_path, name, low, high, front, lengths):

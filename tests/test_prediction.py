@@ -89,6 +89,7 @@ def test_another_unit_than_in_training_is_told(trained):
         mmalign.predict(model, sensors()[0])
 
 
+@pytest.mark.slow
 def test_a_single_window_takes_two_milliseconds_at_most_after_the_first(trained):
     model, _ = trained
     visible = sensors()[0].visible[0][None]

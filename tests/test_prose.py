@@ -45,10 +45,12 @@ def undefined(text, name, notation):
     return prose.symbols(text) - common - own.get(name, set())
 
 
+@pytest.mark.slow
 def test_no_word_is_misspelt(tmp_path):
     assert not misspelt(everything(), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_english_is_british():
     found = {path.name: AMERICAN.findall(text) for path, text in everything()}
     assert {name: words for name, words in found.items() if words} == {}
@@ -69,6 +71,7 @@ def test_the_notation_lists_no_symbol_that_its_chapter_does_not_use():
 # ---- the checks themselves, on samples that are wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

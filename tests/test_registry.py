@@ -35,6 +35,7 @@ def test_data_lie_where_one_says_else_where_the_environment_says_else_in_the_cac
     assert str(registry.data_folder()) == "elsewhere" and str(registry.data_folder("here")) == "here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smartwatch", "spelling", "planted"])
 def test_embedded_data_load_by_name_alone(name, monkeypatch, tmp_path):
     monkeypatch.setenv("MMALIGN_DATA", str(tmp_path / "nowhere"))

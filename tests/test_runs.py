@@ -50,6 +50,7 @@ def test_the_same_experiment_gives_the_same_metrics_and_another_seed_others(reco
     assert runs.run(SMALL)["metrics"] == record["metrics"] != runs.run(replace(SMALL, seed=1))["metrics"]
 
 
+@pytest.mark.slow
 def test_the_upper_bound_depends_neither_on_p_nor_on_the_setting():
     found = [runs.run(replace(BOUND, survival=p, setting=s)) for p, s in ((0.1, "A"), (0.9, "A"), (0.5, "B"))]
     assert found[0]["metrics"] == found[1]["metrics"] == found[2]["metrics"]

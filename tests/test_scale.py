@@ -351,6 +351,7 @@ def test_an_epoch_of_pre_training_is_never_the_best():
     assert [*map(math.isnan, history.column("task/task"))] == [True, True, False, False]
 
 
+@pytest.mark.slow
 def test_what_repeats_in_time_and_across_modalities_is_found_by_pre_training():
     data = small.planted(survival=1.0, setting="B", samples=200)
     batch = data.train.batch

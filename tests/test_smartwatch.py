@@ -55,6 +55,7 @@ def test_reading_warns_of_nothing_and_needs_no_file_of_ours():
     assert smartwatch.read().digest == read().digest
 
 
+@pytest.mark.slow
 def test_ten_seeds_can_leave_out_one_person_each():
     seen = []
     for seed in range(10):
@@ -65,6 +66,7 @@ def test_ten_seeds_can_leave_out_one_person_each():
     assert len({*seen}) == 10
 
 
+@pytest.mark.slow
 def test_further_seeds_show_the_labels_of_others_of_the_same_eight():
     shown = {}
     for seed in range(60):

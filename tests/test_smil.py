@@ -362,6 +362,7 @@ def test_with_zero_priors_and_no_perturbation_it_is_zero_fill_with_one_slot(laye
 # ---- settings ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{"second_order": False}, {"perturb": "add", "mc": 2}, {"perturb": "none", "warmup": 0}, {"clusters": 60}],
@@ -381,6 +382,7 @@ def test_a_setting_that_makes_no_sense_is_refused(changes):
         mmalign.registry.SYSTEMS["smil"].configure(**changes)
 
 
+@pytest.mark.slow
 def test_it_learns_what_it_is_shown():
     data = small.planted(survival=1.0, setting="B")
     model = small.build("smil", data, dropout=0.0)

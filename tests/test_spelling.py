@@ -13,6 +13,7 @@ from mmalign import InputError
 from mmalign.data import spelling
 from mmalign.registry import read as read_dataset
 
+pytestmark = pytest.mark.slow  # 117 000 words
 read = cache(spelling.read)
 
 

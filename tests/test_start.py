@@ -36,10 +36,12 @@ def test_the_package_and_its_names_load_nothing_slow():
     assert not loaded("import mmalign; mmalign.__version__, dir(mmalign), mmalign.InputError, mmalign.registry.SYSTEMS")
 
 
+@pytest.mark.slow
 def test_the_solver_loads_torch_and_numba_alone():
     assert loaded("from mmalign import transport") == loaded("import numba, torch")
 
 
+@pytest.mark.slow
 def test_training_loads_neither_tables_nor_pictures_nor_language_models():
     script = "import mmalign; mmalign.load, mmalign.fit, mmalign.evaluate, mmalign.MMAlign, mmalign.MMAlignPlus"
     assert not {"sklearn", "pandas", "matplotlib", "seaborn", "transformers", "distributed"} & loaded(script)

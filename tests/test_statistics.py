@@ -90,6 +90,7 @@ def cross_validation(draw, learner, held_back):
 HALVES = (slice(0, 5), slice(5, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held_back", "overlap"), [(False, 1 / 4), (True, 1 / 3)])
 def test_over_folds_the_corrected_interval_covers_and_the_plain_one_does_not(held_back, overlap):
     draw = np.random.default_rng(1)
@@ -99,6 +100,7 @@ def test_over_folds_the_corrected_interval_covers_and_the_plain_one_does_not(hel
     assert coverage(paired(run, zeros) for run in runs) < 0.91
 
 
+@pytest.mark.slow
 def test_for_a_steady_learner_the_corrected_interval_is_too_wide_and_not_too_narrow():
     draw = np.random.default_rng(2)
     runs = [[*cross_validation(draw, ridge, True)] for _ in range(1000)]
@@ -119,6 +121,7 @@ def test_an_overlap_below_0_is_refused():
 # ---- over places ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spreads", [(1, 1), (1, 6), (1, 3, 9)])
 def test_over_places_of_unequal_noise_the_interval_covers(spreads):
     draw = np.random.default_rng(3)
@@ -149,6 +152,7 @@ def test_one_place_is_itself_and_none_is_refused():
 # ---- over people ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, 40])
 def test_over_people_the_bootstrap_covers_where_one_over_samples_does_not(count):
     draw = np.random.default_rng(4)

@@ -20,6 +20,7 @@ def shell(line, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("streams", "status", "says"),
     [
@@ -38,6 +39,7 @@ def test_streams_that_are_closed_or_full_cost_no_traceback_and_no_record(tmp_pat
     assert len([*(tmp_path / "out").glob("*.json")]) == 1, "the run was finished, whoever listened"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
 def test_a_sweep_needs_nobody_to_listen(tmp_path, streams):
     (tmp_path / "grid.yaml").write_text(GRID)
@@ -45,6 +47,7 @@ def test_a_sweep_needs_nobody_to_listen(tmp_path, streams):
     assert done.returncode == 0 and done.stdout == "2 runs: 0 were there, 2 done, 0 failed\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin1", "utf-8"])
 def test_a_table_can_be_shown_in_any_encoding(encoding):
     rows = os.path.join(os.path.dirname(__file__), "../book/results/ablations.jsonl")
@@ -52,6 +55,7 @@ def test_a_table_can_be_shown_in_any_encoding(encoding):
     assert done.returncode == 0 and "|" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.3, 0.7, 1.5, 3.0])
 @pytest.mark.parametrize("words", ["run --system mm-align --dataset planted", "data check planted"])
 def test_ctrl_c_is_one_line_and_130_once_a_command_has_begun(words, after):
@@ -74,6 +78,7 @@ def test_ctrl_c_is_one_line_and_130_once_a_command_has_begun(words, after):
         assert process.returncode == 130 and said.count("\n") == 1 and said.startswith("mmalign: interrupted"), said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="only root can become nobody")
 def test_a_user_without_a_home_or_an_entry_needs_none_where_nothing_is_read_from_it(tmp_path):
     nobody = "env -u HOME setpriv --reuid 54321 --regid 54321 --clear-groups"
