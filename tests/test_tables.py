@@ -133,9 +133,28 @@ def test_means_and_differences_are_those_of_numpy_and_of_the_paired_comparison()
     found = tables.summary(tables.frame(accuracies("copy", COPY) + accuracies("single", SINGLE)), against="single")
     line = of(found, system="copy")
     assert (line["mean"], line["sd"], line["seeds"]) == pytest.approx((np.mean(COPY), np.std(COPY, ddof=1), 3))
-    paired = statistics.paired(COPY, SINGLE)
+    paired = statistics.paired(COPY, SINGLE, 1 / 3)  # five folds: a fifth is tested, three fifths train
     assert tuple(line[["difference", "low", "high", "shared"]]) == pytest.approx(paired[:4])
     assert line["verdict"] == "better" and np.isnan(of(found, system="single")["difference"])
+
+
+def test_an_interval_is_corrected_where_seeds_are_folds_and_only_there():
+    def width(dataset="planted", options=None):
+        rows = [
+            record(name, seed, {"accuracy": value}, dataset=dataset, data=(options or {}) | (
+                {"draw": seed} if options == REDRAWN else {}))
+            for name, values in (("copy", COPY), ("single", SINGLE)) for seed, value in enumerate(values)
+        ]  # fmt: skip
+        line = of(tables.summary(tables.frame(rows), against="single"), system="copy")
+        return line["high"] - line["low"]
+
+    plain = width("ict-mmmo")  # comes split: seeds draw weights
+    assert width(options=REDRAWN) == pytest.approx(plain)
+    assert width("smartwatch") == pytest.approx(plain * (1 + 3 / 3) ** 0.5)
+    assert width("smartwatch", {"folds": 10}) == pytest.approx(plain * (1 + 3 / 8) ** 0.5)
+
+
+REDRAWN = {"samples": 60}
 
 
 def test_only_shared_seeds_are_compared_and_one_is_no_comparison():
@@ -244,6 +263,14 @@ def test_an_option_of_the_data_makes_rows_but_its_digest_only_where_nothing_else
     assert tables.varying(tables.frame(rows)) == ["data.digest"]
 
 
+def test_samples_that_each_seed_draws_anew_are_one_condition():
+    """And so are generated ones, whose last bits two machines may have made."""
+    rows = [record("single", seed, {"accuracy": 0.5}, data={"draw": seed}) for seed in range(3)]
+    assert tables.varying(tables.frame(rows)) == [] and len(tables.summary(tables.frame(rows))) == 1
+    rows = [record("single", seed, {"mae": 0.5}, digest=f"{seed}", dataset="planted") for seed in range(3)]
+    assert tables.varying(tables.frame(rows)) == []
+
+
 def test_runs_of_two_versions_are_told_apart():
     rows = [one for torch in "12" for one in accuracies("single", SINGLE, versions={"torch": torch})]
     assert tables.varying(tables.frame(rows)) == ["versions.torch"]
@@ -271,7 +298,7 @@ def test_markdown_shows_mean_spread_seeds_interval_and_verdict(folder, capsys):
     ]  # fmt: skip
     cells = [[word.strip() for word in line.strip("|").split("|")][-6:] for line in lines]
     assert cells[0] == ["single", "0.750 ± 0.050", "3", "", "0", ""]
-    assert cells[1] == ["copy", "0.790 ± 0.046", "3", "+0.040 [+0.015, +0.065]", "3", "better"]
+    assert cells[1] == ["copy", "0.790 ± 0.046", "3", "+0.040 [+0.005, +0.075]", "3", "better"]
 
 
 def test_latex_is_a_table_with_its_signs_escaped(folder, capsys):

@@ -216,6 +216,28 @@ def test_people_are_drawn_from_the_stored_answers(tmp_path):
     assert again == line
 
 
+def test_each_fold_takes_the_setting_that_its_own_validation_likes_best(tmp_path):
+    """And is judged by the test of that one, whichever setting the test would have liked."""
+    valid = {16: (0.9, 0.5, 0.7), 32: (0.6, 0.8, 0.7)}  # of its best epoch; the last fold is a tie
+    lost = {16: (0.5, 0.5, 0.5), 32: (0.5, 0.5, 0.4)}  # validation loss, which breaks it
+    test = {16: (0.50, 0.90, 0.90), 32: (0.95, 0.60, 0.70)}
+    found = []
+    for width, scores in valid.items():
+        for seed, score in enumerate(scores):
+            one = record("copy", seed, test[width][seed])
+            one["config"] = {**one["config"], "model": {"width": width}}
+            curve = np.array([[1, 0.1, 1.0], [1, 1, 0], [1, 1, 0], [1, lost[width][seed], score]], np.float32)
+            found.append((one, curve))
+    found += [(record("single", seed, 0.5 + seed / 10), np.zeros((4, 3), np.float32)) for seed in range(3)]
+    for one, curve in found:
+        told = traces.Trace(*(np.zeros(1, np.int32) for _ in range(4)), curve)
+        runs.store(one, tmp_path, told.to_bytes())
+    (line,) = table_of([one for one, _ in found], {**HEAD, "nested": True}, tmp_path).to_dict("records")
+    assert line["difference"] == pytest.approx(np.mean([0.5 - 0.5, 0.6 - 0.6, 0.7 - 0.7]))
+    with pytest.raises(mmalign.InputError, match="several runs of seed 0"):
+        table_of([one for one, _ in found], HEAD, tmp_path)
+
+
 def test_corrections_are_for_the_page():
     found = [record(name, seed, 0.5 + gain + seed / 100 + 0.01 * ((seed * 7 + place) % 3))
              for place, (name, gain) in enumerate((("single", 0), ("copy", 0.02), ("mfm", 0.0), ("smil", 0.015)))
@@ -261,6 +283,17 @@ def test_a_mistake_in_a_head_is_answered_in_one_line(tmp_path, capsys, head, say
     assert said.out == "" and said.err.count("\n") == 1 and not [word for word in says if word not in said.err], (
         said.err
     )
+
+
+def test_a_grid_without_rows_has_questions_and_no_answers(tmp_path):
+    grid, file = tmp_path / "grid.yaml", tmp_path / "rows.jsonl"
+    grid.write_text("primary: {question: q, ours: {system: copy}, theirs: {system: single}}\nruns: {system: copy}\n")
+    (line,) = verdicts.answered(grid, file).to_dict("records")
+    assert line["question"] == "q" and math.isnan(line["low"]) and line["verdict"] == "not testable here"
+    found = [record(name, seed, 0.5 + gain) for name, gain in (("copy", 0.1), ("single", 0)) for seed in range(3)]
+    file.write_text(tables.lines(found))
+    (known,) = verdicts.answered(grid, file).to_dict("records")
+    assert known.keys() == line.keys() and known["verdict"] == "holds"
 
 
 def test_the_command_prints_a_line_for_each_primary_comparison(tmp_path, capsys):

@@ -8,10 +8,9 @@ import pandas as pd
 
 from ..errors import InputError
 from .runs import OUTCOME, Experiment, plan, run, sources
-from .tables import frame, measured, records
+from .tables import GENERATED, frame, measured, records
 
 LEFT_OUT = (*OUTCOME, "versions")  # a run made with other versions is compared all the same
-GENERATED = ("planted",)  # whose last bits are the machine's, so that their digest says nothing of the run
 SHOWN = ["system", "dataset", "pair", "survival", "seed", "metric"]
 
 

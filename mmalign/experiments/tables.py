@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..data.speech import SPEECH
 from ..errors import InputError, one_of
 from ..files import read_text, write_whole
 from ..gate.documents import from_json
@@ -29,6 +30,7 @@ BOUNDS = (
     "single",
     "double",
 )  # depend on neither survival nor setting: one run of a seed stands for all of them
+GENERATED = ("planted",)  # whose last bits are the machine's, so that their digest says nothing of the run
 LARGEST = 2**30  # bytes of a file of rows
 NESTED = ("metrics", "config", "versions")
 BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
@@ -177,6 +179,24 @@ def scores(rows: pd.DataFrame, settings: Mapping[str, object], metric: str | Non
 # ---- from rows to means and differences -------------------------------------------------------------------
 
 
+def overlap(rows: pd.DataFrame) -> float:
+    """Test samples over training samples of the folds that the seeds are, for `statistics.paired`.
+
+    0 where a data set comes split, and where each seed draws samples of its own (`data.draw: seed`). Elsewhere one
+    fold of k is for testing, one for validation, and k - 2 are for training; k is 5 unless `data.folds` says so.
+    """
+    if rows["dataset"].isin(SPEECH).all() or _redrawn(rows):
+        return 0.0
+    folds = pd.to_numeric(rows.get("data.folds", pd.Series(5, rows.index)), errors="coerce").fillna(5)
+    return 1 / (folds.min() - 2)
+
+
+def _redrawn(rows: pd.DataFrame) -> bool:
+    """Whether each seed has samples of its own, where samples are drawn at all."""
+    drawn = pd.to_numeric(rows.get("data.draw", pd.Series(np.nan, rows.index)), errors="coerce")
+    return bool(drawn.notna().any() and (drawn.isna() | drawn.eq(rows["seed"])).all())
+
+
 def varying(rows: pd.DataFrame) -> list[str]:
     """The settings in which runs of one system on the same data differ, other than by their seed."""
     settings = [name for name in rows.columns if "." in name or name in ("device", "threads")]
@@ -185,9 +205,12 @@ def varying(rows: pd.DataFrame) -> list[str]:
     found = [name for name in settings if counts[name] > 1]
     if rows["train.seed"].equals(rows["seed"]):
         found = [name for name in found if name != "train.seed"]
+    if _redrawn(rows):
+        found = [name for name in found if name not in ("data.draw", "data.digest")]
     others = [name for name in found if name != "data.digest"]  # it follows from the data set's options, as a rule
-    told = rows.groupby([*KEYS, *others], dropna=False)["data.digest"].nunique().max() == 1
-    return others if told else found
+    files = rows[~rows["dataset"].isin(GENERATED)]
+    untold = (files.groupby([*KEYS, *others], dropna=False)["data.digest"].nunique() > 1).any()
+    return found if untold else others
 
 
 def summary(
@@ -206,7 +229,8 @@ def summary(
 
     Returns:
         Columns `by`, metric, system, mean, sd, seeds, and with `against` also against, difference (to it), low,
-        high (the 95 % interval), shared (seeds that both have), verdict, p (two-sided, of this one comparison).
+        high (the 95 % interval, corrected where seeds are folds), shared (seeds that both have), verdict, p
+        (two-sided, of this one comparison).
 
     Raises:
         ValueError: an unknown name, or a condition that mixes runs of one seed.
@@ -222,7 +246,8 @@ def summary(
         one = f"{row['system']} with seed {row['seed']}"
         raise InputError(f"several runs of {one} are alike in {', '.join(by)}; group by what tells them apart")
 
-    runs = {key: group.set_index("seed")["value"] for key, group in rows.groupby([*by, "system"], sort=False)}
+    groups = dict(iter(rows.groupby([*by, "system"], sort=False)))
+    runs = {key: group.set_index("seed")["value"] for key, group in groups.items()}
     opponents = _Opponents(runs, by, against)
     table = []
     for key in sorted(runs, key=_order):
@@ -230,7 +255,7 @@ def summary(
         line = dict(zip([*by, "system"], key, strict=True))
         line |= {"mean": ours.mean(), "sd": ours.std(), "seeds": len(ours)}
         if against is not None:
-            line |= {"against": against} | _difference(ours, opponents.of(key), line["metric"])
+            line |= {"against": against} | _difference(ours, opponents.of(key), line["metric"], overlap(groups[key]))
         table.append(line)
     return pd.DataFrame(table)
 
@@ -288,12 +313,12 @@ def _defaults(system: str | None) -> dict[str, object]:
     return asdict(SYSTEMS[system].configure()) if system in SYSTEMS else {}
 
 
-def _difference(ours: pd.Series, theirs: pd.Series | None, metric: str) -> dict[str, object]:
+def _difference(ours: pd.Series, theirs: pd.Series | None, metric: str, overlap: float) -> dict[str, object]:
     shared = ours.index.intersection([] if theirs is None else theirs.index)
     if len(shared) < 2:  # no interval
         gap = dict.fromkeys(("difference", "low", "high"), np.nan)
         return gap | {"shared": len(shared), "verdict": "", "p": np.nan}
-    found = paired(ours[shared], theirs[shared])
+    found = paired(ours[shared], theirs[shared], overlap)
     verdict = found.verdict
     if verdict in ("higher", "lower") and metric in BETTER:
         verdict = "better" if verdict == BETTER[metric] else "worse"

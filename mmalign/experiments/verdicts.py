@@ -34,10 +34,11 @@ class Comparison:
     places: str = ""  # a column: a difference for each of its values, then their average (Welch, Satterthwaite)
     overlap: float = 0.0  # of folds, see `statistics.paired`; 0 where each seed draws samples of its own
     clusters: bool = False  # bootstrap over people (films, word families) instead: needs stored answers
+    nested: bool = False  # of an arm's several settings each seed takes the best by validation: needs stored curves
 
     def __post_init__(self) -> None:
         check_fields(self, question=WORDS, ours=SCALARS, theirs=SCALARS, where=SCALARS)
-        check_fields(self, overlap=OVERLAP, clusters=FLAG)
+        check_fields(self, overlap=OVERLAP, clusters=FLAG, nested=FLAG)
         one_of("claim", self.claim, CLAIMS)
         if self.clusters and self.places:
             raise InputError("clusters and places are two answers to one question: give one of them")
@@ -121,7 +122,7 @@ def verdicts(plan: Plan, rows: pd.DataFrame, place: str | Path | None = None) ->
     Args:
         plan: see `read_plan`.
         rows: stored runs, see `tables.read`.
-        place: where they were read from; asked for their answers where a comparison goes over clusters.
+        place: where they were read from; asked for what is stored beside them, where a comparison needs it.
 
     Returns:
         Columns question, claim, metric, difference, low, high, seeds, p, holm, bh, matters, verdict. `p` is one-sided
@@ -134,7 +135,8 @@ def verdicts(plan: Plan, rows: pd.DataFrame, place: str | Path | None = None) ->
     for one in plan.primary:
         try:
             metric = one.metric or _metric(rows, one)
-            found = _clustered(one, rows, metric, place) if one.clusters else _paired(one, rows, metric)
+            ours, theirs = (_arm(one, rows, settings, metric, place) for settings in (one.ours, one.theirs))
+            found = _clustered(ours, theirs, metric, place) if one.clusters else _paired(one, ours, theirs, metric)
         except InputError as error:
             raise InputError(f"{one.question}: {error}") from None
         size = plan.matters.get(metric, 0.0)
@@ -148,12 +150,50 @@ def verdicts(plan: Plan, rows: pd.DataFrame, place: str | Path | None = None) ->
     return table
 
 
-def _arm(one: Comparison, rows: pd.DataFrame, settings: dict[str, object]) -> pd.DataFrame:
-    return tables.matching(rows, one.where | settings)
+def answered(grid: str | Path, file: str | Path) -> pd.DataFrame:
+    """The verdicts of a grid file on its rows; where those are not there, its questions without an answer.
+
+    Returns:
+        What `verdicts` returns; without rows the numbers are NaN, and the verdict is "not testable here".
+
+    Raises:
+        ValueError: as `read_plan` and `verdicts` do.
+    """
+    plan = read_plan(grid)
+    if Path(file).exists():
+        return verdicts(plan, tables.read(file), file)
+    asked = [{"question": one.question, "claim": one.claim, "metric": one.metric} for one in plan.primary]
+    columns = ("difference", "low", "high", "seeds", "p", "holm", "bh", "matters")
+    return pd.DataFrame(asked).assign(**dict.fromkeys(columns, float("nan")), verdict="not testable here")
+
+
+def _arm(
+    one: Comparison, rows: pd.DataFrame, settings: dict[str, object], metric: str, place: str | Path | None
+) -> pd.DataFrame:
+    """The runs of one side; with `nested` one of each seed, chosen by what its best epoch scored in validation."""
+    rows = tables.matching(rows, one.where | settings)
+    if not one.nested:
+        return rows
+    curves = _traces(rows, place)
+    sign = -1 if metric == "mae" else 1
+    best = [curves[run].curve[epoch] for run, epoch in zip(rows["run"], rows["best_epoch"], strict=True)]
+    rows = rows.assign(validation=[sign * float(score) for _, _, score in best], loss=[float(v) for _, v, _ in best])
+    order = rows.sort_values(["validation", "loss", "run"], ascending=[False, True, True])
+    return order.drop_duplicates(["seed", "train.seed"])
+
+
+def _traces(rows: pd.DataFrame, place: str | Path | None) -> dict[str, traces.Trace]:
+    """What is stored beside these runs, all of it."""
+    if place is None:
+        raise InputError("it needs the answers and curves that are stored with the runs, found none")
+    found = traces.read(place, rows["run"])
+    if len(found) < len(rows):
+        raise InputError(f"{len(rows) - len(found)} of its {len(rows)} runs have no stored answers")
+    return found
 
 
 def _metric(rows: pd.DataFrame, one: Comparison) -> str:
-    found = tables.measured(_arm(one, rows, one.ours))["metric"].unique()
+    found = tables.measured(tables.matching(rows, one.where | one.ours))["metric"].unique()
     if len(found) != 1:
         raise InputError(f"its runs measure {' and '.join(found)}; say metric")
     return found[0]
@@ -178,11 +218,10 @@ def _difference(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str, overlap: 
     return paired(ours[shared], theirs[shared], overlap)
 
 
-def _paired(one: Comparison, rows: pd.DataFrame, metric: str) -> Paired:
-    ours, theirs = (_arm(one, rows, settings) for settings in (one.ours, one.theirs))
+def _paired(one: Comparison, ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Paired:
     if not one.places:
         return _difference(ours, theirs, metric, one.overlap)
-    one_of("column", one.places, tuple(rows.columns))
+    one_of("column", one.places, tuple(ours.columns))
     values = [value for value in ours[one.places].unique() if (theirs[one.places] == value).any()]
     if not values:
         raise InputError(f"its arms share no value of {one.places}")
@@ -190,25 +229,21 @@ def _paired(one: Comparison, rows: pd.DataFrame, metric: str) -> Paired:
     return average([_difference(*side, metric, one.overlap) for side in sides])
 
 
-def _clustered(one: Comparison, rows: pd.DataFrame, metric: str, place: str | Path | None) -> Paired:
+def _clustered(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str, place: str | Path | None) -> Paired:
     """Errors of every test sample, averaged over the runs of an arm that met it, bootstrapped over its clusters."""
     if metric not in ("accuracy", "mae"):
         raise InputError(f"clusters go with accuracy and mae, which are means over samples, found {metric}")
-    if place is None:
-        raise InputError("clusters need the answers that are stored with the runs, found none")
-    ours, theirs = (_errors(_arm(one, rows, settings), place) for settings in (one.ours, one.theirs))
-    both = ours.merge(theirs, left_index=True, right_index=True, suffixes=("_ours", "_theirs"))
+    both = _errors(ours, place).merge(
+        _errors(theirs, place), left_index=True, right_index=True, suffixes=("_ours", "_theirs")
+    )
     if both.empty:
         raise InputError("its arms were tested on no common samples")
     return clustered(both["error_theirs"] - both["error_ours"], both["group_ours"])
 
 
-def _errors(rows: pd.DataFrame, place: str | Path) -> pd.DataFrame:
+def _errors(rows: pd.DataFrame, place: str | Path | None) -> pd.DataFrame:
     """Sample and data -> its group and its error, the mean over the runs that met it."""
-    found = traces.read(place, rows["run"])
-    lacking = len(rows) - len(found)
-    if lacking:
-        raise InputError(f"{lacking} of its {len(rows)} runs have no stored answers")
+    found = _traces(rows, place)
     data = dict(zip(rows["run"], rows["data.digest"], strict=True))
     every = pd.concat(
         pd.DataFrame({"data": data[name], "sample": one.ids, "group": one.groups, "error": one.errors()})
