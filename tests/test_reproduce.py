@@ -69,3 +69,13 @@ def test_what_is_not_stored_is_named_before_anything_is_run(made, monkeypatch):
     other = experiments.Experiment(system="copy", dataset="planted", seed=7, threads=1)
     with pytest.raises(InputError, match="holds no run of copy that was made like this one"):
         reproduce.run_again([*made[0], other], made[1])
+
+
+def test_a_part_of_a_grid_is_chosen_by_lists_and_a_text_is_no_list(tmp_path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("{system: [mm-align, mm-align-plus], seed: [0, 1, 2]}")
+    names = [(one.system, one.seed) for one in reproduce.chosen(grid, [0, 2], ["mm-align"])]
+    assert names == [("mm-align", 0), ("mm-align", 2)] and len(reproduce.chosen(grid, [0, 1], most=3)) == 3
+    for seeds, systems, said in (([0], "mm-align", "SYSTEMS"), ("0", None, "SEEDS")):
+        with pytest.raises(InputError, match=f"{said} must be a list"):
+            reproduce.chosen(grid, seeds, systems)

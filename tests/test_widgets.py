@@ -314,6 +314,12 @@ def test_a_table_of_comparisons_becomes_a_board_by_one_call():
     assert "3 claims, each with its 95 % interval: 2 holds, 1 not testable here" in stored(made)[2].group(1)
 
 
+def test_a_board_whose_runs_are_yet_to_be_made_says_so():
+    made = widgets.board(COMPARISONS.iloc[2:])
+    (said,) = made.draw().axes[0].texts
+    assert "No run" in said.get_text() and made.verdicts() == ["not testable here"]
+
+
 def test_the_board_judges_as_the_verdicts_of_a_grid_do():
     draw = np.random.default_rng(0)
     words = {"holds": "reproduced", "no such effect": "not reproduced"}

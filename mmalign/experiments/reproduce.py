@@ -1,17 +1,33 @@
 """Stored runs made again: the chapters offer it to whoever doubts a row."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import InputError
+from .grids import read_grid
 from .runs import OUTCOME, Experiment, plan, run, sources
 from .tables import GENERATED, frame, measured, records
 
 LEFT_OUT = (*OUTCOME, "versions")  # a run made with other versions is compared all the same
 SHOWN = ["system", "dataset", "pair", "survival", "seed", "metric"]
+
+
+def chosen(
+    grid: str | Path, seeds: Sequence[int], systems: Sequence[str] | None = None, most: int | None = None
+) -> list[Experiment]:
+    """The experiments of a grid with these seeds, of these systems, and no more than `most`.
+
+    Raises:
+        ValueError: a list was given as text, as papermill's -p gives it.
+    """
+    for name, given in (("SEEDS", seeds), ("SYSTEMS", systems)):
+        if given is not None and not isinstance(given, list | tuple):
+            raise InputError(f'{name} must be a list, found {given!r}; papermill takes one so: -y "{name}: [{given}]"')
+    found = [one for one in read_grid(grid) if one.seed in seeds and (systems is None or one.system in systems)]
+    return found[:most]
 
 
 def run_again(asked: Iterable[Experiment], place: str | Path, data_dir: str | Path | None = None) -> pd.DataFrame:

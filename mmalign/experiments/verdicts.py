@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -262,10 +263,12 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         raise InputError("the grid names no primary comparison")
     shown = table[["question", "claim", "metric"]].copy()
     ends = zip(table["difference"], table["low"], table["high"], strict=True)
-    shown["better by [95 %]"] = [f"{one:+.3f} [{low:+.3f}, {high:+.3f}]" for one, low, high in ends]
+    shown["better by [95 %]"] = [
+        "" if isnan(low) else f"{one:+.3f} [{low:+.3f}, {high:+.3f}]" for one, low, high in ends
+    ]
     for name in ("p", "holm", "bh"):
-        shown[name] = [f"{value:.3f}" for value in table[name]]
-    return shown.assign(matters=table["matters"], verdict=table["verdict"])
+        shown[name] = ["" if isnan(value) else f"{value:.3f}" for value in table[name]]
+    return shown.assign(matters=table["matters"].map("{:g}".format).replace("nan", ""), verdict=table["verdict"])
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -101,6 +101,11 @@ class Claims(Sliders):
 
     def draw(self) -> Figure:
         measured = [one for one in self.claims if one["low"] is not None]
+        if not measured:
+            figure, ax = plt.subplots(figsize=(7.4, 0.6))
+            ax.set_axis_off()
+            ax.text(0, 0.5, "No run of these comparisons is stored.", va="center")
+            return figure
         units = dict.fromkeys(one["unit"] for one in measured)
         parts = {unit: [one for one in measured if one["unit"] == unit] for unit in units}
         sizes = [len(part) + 2 for part in parts.values()]
