@@ -34,11 +34,11 @@ def migrated(record: dict, changes: Counter) -> dict:
 def main(paths: list[str]) -> None:
     for path in map(Path, paths):
         changes: Counter = Counter()
-        old = [json.loads(line) for line in path.read_text().splitlines()]
+        old = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         new = sorted((migrated(record, changes) for record in old), key=runs.name_of)
         renamed = {runs.name_of(record) for record in new} - {runs.name_of(record) for record in old}
         assert len({runs.name_of(record) for record in new}) == len(old)
-        path.write_text(tables.lines(new))
+        path.write_text(tables.lines(new), encoding="utf-8")
         print(f"{path}: {len(renamed)} of {len(old)} rows renamed")
         for (system, name, before, after), rows in sorted(changes.items()):
             print(f"  {system}: {name} {before} -> {after} ({rows} rows)")

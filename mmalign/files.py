@@ -18,8 +18,9 @@ except ImportError:  # Windows locks otherwise, see `locked`
 
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
          stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}  # fmt: skip
-_PLAIN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_BINARY = getattr(os, "O_BINARY", 0)  # or Windows would write two bytes for the end of a line
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # to open a pipe would otherwise wait for whoever writes to it
+FAR = 2**30
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -50,7 +51,7 @@ def opened(path: str | Path) -> BinaryIO:
     Raises:
         InputError: it is not there, or a folder, a pipe or a device stands under its name.
     """
-    return os.fdopen(_open(path, _PLAIN | _AT_ONCE, "read"), "rb")
+    return os.fdopen(_open(path, os.O_RDONLY | _BINARY | _AT_ONCE, "read"), "rb")
 
 
 def read_text(path: str | Path, most: int = 2**26) -> str:
@@ -77,7 +78,7 @@ def own(path: str | Path) -> BinaryIO:
     Raises:
         InputError: it cannot be written, or a link or anything else but a plain file stands under its name.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | _AT_ONCE | _NO_LINK
+    flags = os.O_RDWR | os.O_CREAT | _BINARY | _AT_ONCE | _NO_LINK
     return os.fdopen(_open(path, flags, "write"), "r+b")
 
 
@@ -94,14 +95,23 @@ def locked(path: str | Path, held: str) -> Iterator[BinaryIO]:
     """
     with own(path) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) if fcntl else msvcrt.locking(
-                file.fileno(), msvcrt.LK_NBLCK, 1
-            )
+            _lock(file)
         except (BlockingIOError, PermissionError):
             raise InputError(f"{held}{file.read(200).decode(errors='replace')}") from None
         except OSError as error:
             raise InputError(f"{path} cannot be locked: {error.strerror}") from None
         yield file
+
+
+def _lock(file: BinaryIO) -> None:
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    file.seek(FAR)  # where nothing is written: on Windows nobody else can read a byte that is locked
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    finally:
+        file.seek(0)
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -114,7 +124,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
     except (ValueError, UnicodeError) as error:

@@ -278,4 +278,4 @@ print(json.dumps(peaks))
 def peak_memory(problems: Sequence[tuple[int, int, int, float]], sweeps: int) -> list[float]:
     """MB of a whole fresh process, Python and torch included, after each of these (B, T, W, mu) in growing order."""
     command = [sys.executable, "-c", _PEAK, json.dumps([sweeps, *problems])]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
