@@ -1,0 +1,32 @@
+"""What is published says the same of itself everywhere."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_one_version_stands_in_the_package_its_citation_and_the_changelog():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (latest, *_) = re.findall(r"^## ([\d.]+)", (ROOT / "book/changelog.md").read_text(encoding="utf-8"), re.M)
+    assert PROJECT["version"] == version("mmalign") == str(citation["version"]) == latest
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_the_pythons_that_are_named_are_those_of_the_matrix():
+    matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    named = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if "Python ::" in one]
+    assert named == matrix["jobs"]["elsewhere"]["strategy"]["matrix"]["python"]
+    assert PROJECT["requires-python"] == f">={named[0]}"
+
+
+def test_the_paper_is_cited_as_in_the_book():
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["preferred-citation"]
+    references = (ROOT / "book/references.bib").read_text(encoding="utf-8")
+    assert f"{{{paper['title'].replace('MM-Align', '{MM-Align}')}}}" in references
+    assert f"{{{paper['doi']}}}" in references and f"{{{paper['year']}}}" in references
