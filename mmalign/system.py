@@ -48,12 +48,13 @@ class Step(NamedTuple):
     name: str  # "task", "fit", "denoise"
     loss: Callable[[Batch], dict[str, Tensor]]  # named parts, each (); their sum is minimised; none: no step
     moves: tuple[str, ...] = ("backbone",)  # keys of `System.groups`; everything else is frozen
+    pace: float = 1.0  # share of the learning rate
 
 
 class Stage(NamedTuple):
     """One pass over one part of the training data; every batch goes through every step in turn."""
 
-    split: str  # a part of `data.Split`: "complete", "imputed", "paired" (of both in every batch) or "all"
+    split: str  # a part of `data.Split`: "complete", "pairs", "labelled", "mingled", "imputed", "paired" or "all"
     steps: tuple[Step, ...]
 
 
@@ -124,6 +125,10 @@ class System(nn.Module, ABC, Generic[Config]):
 
     def learn_scales(self, samples: Samples) -> None:
         """Take the scales of features and labels from the training samples. By default nothing."""
+
+    def preparing(self, epochs: int) -> int:
+        """How many of some epochs only prepare; none of them can be chosen as the best. By default `warmup`."""
+        return self.warmup
 
     def prepare(self, epoch: int, train: Part) -> None:
         """What must look at the training samples before an epoch: clusters, say. By default nothing."""

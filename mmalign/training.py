@@ -86,8 +86,9 @@ def fit(
     2 True
     """
     config = config or TrainConfig()
-    if config.epochs <= system.warmup:
-        raise InputError(f"epochs must exceed the warm-up of {system.warmup}, found {config.epochs}")
+    warmup = system.preparing(config.epochs)
+    if config.epochs <= warmup:
+        raise InputError(f"epochs must exceed the warm-up of {warmup}, found {config.epochs}")
     data = data.as_seen_by(system.spec)
     for part in (data.train, data.valid):
         system.check_samples(part.samples)
@@ -115,7 +116,7 @@ def fit(
                 system, data, config, epoch, groups, optimisers, order, history
             )
             history.rows.append(row)
-            if epoch >= system.warmup:  # a method that is still warming up is not yet itself
+            if epoch >= warmup:  # a method that is still warming up is not yet itself
                 row["valid_loss"], row["valid"] = validate(system, data.valid)
                 bar.set_postfix(valid_loss=f"{row['valid_loss']:.4f}")
                 standing = _standing(row, config)
@@ -210,6 +211,8 @@ def take_step(
             )
         CLIPPED[config.clip_scope](system, loss, groups, step.moves, config.clip)
         for name in step.moves:
+            for group in optimisers[name].param_groups:
+                group["lr"] = config.lr * step.pace
             optimisers[name].step()
     system.after_step(step, batch)
     return parts

@@ -16,6 +16,7 @@ IMPUTING = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kin
 IN_ONE_GO = tuple(name for name, entry in SYSTEMS.items() if issubclass(entry.kind, InOneGo))  # without steps
 BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_every_victim)
 TINY = {"width": 8, "fitter_width": 4, "translator_width": 8}
+TINY |= {"least": 1}  # samples of a stage
 TINY |= {"warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
 
 

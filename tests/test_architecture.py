@@ -18,7 +18,10 @@ ORDER = (
 INSIDE = {  # the same rule inside the rooms
     "gate": "limits kinds unpickle torches seal hdf5_child hdf5 documents tensors __init__".split(),
     "transport": "plan checks log_domain compiled compiled_slanted official solver __init__".split(),
-    "method": "__init__ official gru_compiled gru encoders readout backbone dynamics denoising model plus".split(),
+    "method": (
+        "__init__ official gru_compiled gru encoders readout backbone dynamics denoising model controls shared_space "
+        "mixing translator plus"
+    ).split(),
     "neighbours": "senses late_fusion certainty mla language deepmlf scale deep_sets __init__".split(),
     "baselines": "bounds constant trees fills mfm modal_trans smil __init__".split(),
     "data": (

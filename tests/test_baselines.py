@@ -65,9 +65,7 @@ def test_single_can_overfit_32_samples():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fitting_loss", [False, True])
-@pytest.mark.parametrize(
-    "name", [name for name in small.IMPUTING if name not in ("mfm", "modal-trans", "mm-align-plus")]
-)
+@pytest.mark.parametrize("name", [name for name in small.IMPUTING if name not in ("mfm", "modal-trans")])
 def test_double_is_every_other_method_on_complete_data_with_its_extra_losses_off(name, fitting_loss):
     data = small.planted(survival=1.0, setting="B")
     ours = {"warmup": 0, "lambda_con": 0.0}

@@ -27,6 +27,7 @@ every_in_turn = pytest.mark.parametrize("name", shortly(small.NAMES))  # of test
 blind_in_turn = pytest.mark.parametrize("name", shortly(small.BLIND))  # those that work without some victims
 imputing = pytest.mark.parametrize("name", small.IMPUTING)
 LATE = 5  # an epoch after every warm-up
+PARTS = ("complete", "pairs", "labelled", "imputed", "paired", "mingled", "all")
 
 
 def ready(name, **options):
@@ -58,7 +59,7 @@ def test_it_keeps_the_protocol(name, task):
     for epoch in range(LATE):
         stages = model.stages(epoch, LATE)
         assert stages or name in small.IN_ONE_GO
-        assert all(stage.split in ("complete", "imputed", "paired", "all") and stage.steps for stage in stages)
+        assert all(stage.split in PARTS and stage.steps for stage in stages)
         assert all({*step.moves} <= {*groups} and step.moves for stage in stages for step in stage.steps)
     answers = model.predict(data.test.batch)
     assert answers.shape == ((12,) if task == "regression" else (12, 3)) and answers.isfinite().all()

@@ -1,4 +1,4 @@
-"""mm-align-plus: every term can be switched, and no control sees what it must not see."""
+"""mm-align-plus: every part can be switched, and no control sees what it must not see."""
 
 import math
 from dataclasses import replace
@@ -12,118 +12,166 @@ import torch.nn.functional as F
 import mmalign
 from mmalign import InputError, MMAlignPlus, MMAlignPlusConfig
 from mmalign.config import settings
-from mmalign.method.plus import Teachers, Weights, value_loss
+from mmalign.data import Split
+from mmalign.method.mixing import Weights
+from mmalign.method.plus import SEEING, Teachers, from_both, from_visible
 
 WEIGHTS, TEACHERS = get_args(Weights), get_args(Teachers)
-BLIND = {"weights": "identity", "value": 0.0, "lambda_con": 0.0}
-OFF = {"lambda_con": 0.0, "value": 0.0, "consistency": 0.0}
+TINY = {"width": 8, "dropout": 0.0, "least": 1}
 
 
 def build(data, **changes):
-    tiny = {"width": 8, "fitter_width": 4, "dropout": 0.0}
-    return MMAlignPlus.from_data(data, settings(MMAlignPlusConfig, tiny, **changes))
+    return MMAlignPlus.from_data(data, settings(MMAlignPlusConfig, TINY, **changes))
 
 
-def changes_for(teacher):
-    return {"teacher": teacher, **(BLIND if teacher in ("self", "mean") else {}), "warmup": int(teacher == "double")}
+def pairs(**options):
+    return small.planted(survival=1.0, setting="B", **options)
 
 
-def joint(model, batch):
-    torch.manual_seed(0)
-    return model.joint_loss(1.0, batch)
+def steps(model, epoch, epochs):
+    return [step.name for stage in model.stages(epoch, epochs) for step in stage.steps]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
-@pytest.mark.parametrize("changes", [*({"weights": one} for one in WEIGHTS), *map(changes_for, TEACHERS)], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"weights": one} for one in WEIGHTS),
+        *({"teacher": one} for one in TEACHERS),
+        {"imagined": False},
+        {"translator_layers": 0},
+        {"distil": 0.0},
+        {"weights": "transport", "space": False},
+    ],
+    ids=str,
+)
 def test_every_variant_trains_and_predicts_without_the_victim(changes, task):
     data = small.planted(survival=0.5, labelled=0.3, task=task)
     model, _ = small.train("mm-align-plus", data, model=changes)
     batch = data.test.batch
     assert batch.victim.isnan().all() and model.predict(batch).isfinite().all()
-    assert model.impute(batch).shape == (len(batch), batch.visible.shape[1] + 1, 8)
+    if model.config.imagines:
+        assert model.impute(batch).shape == (len(batch), batch.visible.shape[1] + 1, 8)
+
+
+# ---- the order of things ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("changes", "terms"),
+    ("changes", "before", "after"),
     [
-        ({}, {"label", "complete", "consistency", "contrast", "value"}),
-        ({"weights": "transport"}, {"label", "complete", "consistency", "contrast", "value", "fit"}),
-        ({"consistency": 0.0}, {"label", "complete", "contrast", "value"}),
-        ({"weights": "learnt"}, {"label", "complete", "consistency", "contrast", "value"}),
-        (changes_for("mean"), {"label", "consistency"}),
-        ({**OFF, "weights": "identity"}, {"label", "complete"}),
+        ({}, ["translate", "teach"], ["student"]),
+        ({"weights": "transport"}, ["space", "fit", "translate", "teach"], ["student"]),
+        ({"weights": "transport", "space": False}, ["fit", "translate", "teach"], ["student"]),
+        ({"imagined": False}, ["teach"], ["student"]),
+        ({"teacher": "mean"}, ["student"], ["student"]),
     ],
 )
-def test_each_term_can_be_switched_off(changes, terms):
-    data = small.planted(survival=1.0, setting="B")
-    assert set(joint(build(data, **changes), data.train.batch)) == terms
+def test_what_needs_no_student_comes_first(changes, before, after):
+    model = build(pairs(), **changes)
+    assert steps(model, 0, 10) == before and steps(model, 5, 10) == steps(model, 9, 10) == after
 
 
-@pytest.mark.parametrize("teacher", ["self", "mean"])
-def test_a_control_that_sees_no_victim_never_reads_one(teacher):
-    data, found = small.planted(survival=1.0, setting="B"), []
-    for fill in (0.0, 1e6):
-        victims = torch.full_like(data.train.batch.victim, fill)
-        batch = replace(data.train.batch, features=(data.train.batch.visible, victims))
-        model, parts = build(data, **changes_for(teacher)), None
-        parts = joint(model.train(), batch)
-        found.append([value.item() for value in parts.values()])
-    assert found[0] == found[1]
+def test_a_single_epoch_holds_both_halves():
+    assert steps(build(pairs()), 0, 1) == ["translate", "teach", "student"]
 
 
-def test_unlabelled_pairs_move_the_imputed_path_through_consistency_alone():
-    data = small.planted(survival=1.0, setting="B")
+def test_the_learning_rate_falls_to_the_end_of_each_half():
+    model = build(pairs())
+    paces = [model.stages(epoch, 8)[0].steps[0].pace for epoch in range(8)]
+    assert paces == [2, 1.5, 1, 0.5, 1, 0.75, 0.5, 0.25]
+
+
+def test_the_last_epoch_stays_but_where_labels_alone_teach():
+    assert build(pairs()).preparing(10) == 9 and build(pairs(), teacher="mean").preparing(10) == 0
+
+
+@pytest.mark.parametrize(("least", "rounds"), [(1, 1), (36, 1), (37, 2), (360, 10)])
+def test_few_samples_are_gone_over_more_than_once_an_epoch(least, rounds):
+    model = build(pairs(), least=least)  # 36 samples
+    assert len(model.stages(9, 10)) == rounds
+
+
+def test_a_few_labels_are_gone_over_a_third_as_long_as_the_pairs():
+    model = build(pairs(samples=600, labelled=0.1))  # 360 pairs, 36 labelled
+    assert steps(model, 0, 2) == ["translate"] + 4 * ["teach"]
+
+
+def test_the_student_starts_as_the_teacher():
+    data = pairs()
+    model = build(data)
+    mmalign.fit(model, data, mmalign.TrainConfig(epochs=1), progress=False)
+    assert not small.same_weights(model.backbone.state_dict(), model.teacher.state_dict())
+    model.after_step(next(step for stage in model.stages(0, 2) for step in stage.steps if step.name == "teach"), None)
+    assert small.same_weights(model.backbone.state_dict(), model.teacher.state_dict())
+
+
+# ---- the losses ---------------------------------------------------------------------------------------
+
+
+def test_an_unlabelled_pair_teaches_the_student_by_the_teachers_answer_alone():
+    data = pairs()
     batch = replace(data.train.batch, labels=torch.full_like(data.train.batch.labels, math.nan))
-    for consistency, moves in ((0.0, False), (1.0, True)):
-        model = build(data, **{**OFF, "consistency": consistency, "weights": "identity"})
-        total = sum(joint(model, batch).values())
+    for distil, moves in ((0.0, False), (1.0, True)):
+        model = build(data, distil=distil)
+        total = sum(model.student_loss(batch).values())
         gradient = torch.autograd.grad(total, model.backbone.embed[0].project.weight)[0]
         assert bool(gradient.abs().sum() > 0) is moves
 
 
-def test_no_gradient_of_consistency_reaches_the_teacher():
-    data = small.planted(survival=1.0, setting="B")
-    model = build(data, weights="identity", value=0.0)
-    loss = joint(model, data.train.batch)["consistency"]
-    victims = [*model.backbone.encoders[1].parameters()]
-    assert all(one is None for one in torch.autograd.grad(loss, victims, allow_unused=True))
+def test_every_sample_weighs_the_same_whether_others_are_labelled_or_not():
+    data = pairs()
+    model, batch = build(data, distil=0.0).eval(), data.train.batch
+    alone = model.student_loss(batch.rows(torch.arange(9)))["label"]
+    labels = batch.labels.clone()
+    labels[9:] = math.nan
+    torch.testing.assert_close(model.student_loss(replace(batch, labels=labels))["label"], alone * 9 / len(batch))
 
 
-def test_the_consistency_of_classes_is_the_softened_kl_divergence():
-    data = small.planted(survival=1.0, setting="B", task="classification")
-    model = build(data, softening=3.0)
+def test_the_distance_of_classes_is_the_softened_kl_divergence():
+    model = build(pairs(task="classification"), softening=3.0)
     answer, target = torch.randn(5, 3), torch.randn(5, 3)
     p, q = (F.softmax(logits / 3, dim=1) for logits in (target, answer))
-    by_hand = 9 * (p * (p / q).log()).sum(1).mean()
-    torch.testing.assert_close(model.consistency_loss(answer, target)["consistency"], by_hand)
+    torch.testing.assert_close(model.distance(answer, target), 9 * (p * (p / q).log()).sum(1).mean())
 
 
-def test_the_value_loss_is_zero_where_the_normalised_victim_is_imagined_and_padding_does_not_count():
-    second, real = torch.randn(2, 5, 8), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool()
-    perfect = F.layer_norm(second, (8,))
-    spoilt = perfect.clone()
-    spoilt[1, 3:], spoilt[:, 0] = 9, 9  # padding, and the head
-    assert value_loss(perfect, second, real) == value_loss(spoilt, second, real) == 0
+@pytest.mark.parametrize("teacher", ["self", "mean"])
+def test_a_control_that_sees_no_victim_never_reads_one(teacher):
+    data, found = pairs(), []
+    for fill in (0.0, 1e6):
+        train = data.train.batch
+        train = Split(replace(train, features=(train.visible, torch.full_like(train.victim, fill))))
+        model, _ = small.train("mm-align-plus", replace(data, train=train), model={"teacher": teacher})
+        batch = data.test.batch
+        found.append(model.predict(replace(batch, features=(batch.visible, torch.full_like(batch.victim, fill)))))
+    assert found[0].equal(found[1])
 
 
-def test_shuffled_pairs_teach_something_else_than_true_ones():
-    data = small.planted(survival=1.0, setting="B")
-    true, shuffled = (joint(build(data, teacher=one), data.train.batch) for one in ("complete", "shuffled"))
-    assert true["label"] == shuffled["label"] and true["consistency"] != shuffled["consistency"]
+def test_a_shuffle_of_the_answers_leaves_teacher_and_translator_alone():
+    data = pairs()
+    models = [build(data, teacher=one) for one in ("complete", "answers-shuffled", "shuffled")]
+    batch = data.train.batch
+    for loss, same in (("translation_loss", True), ("teaching_loss", True), ("student_loss", False)):
+        found = []
+        for model in models:
+            torch.manual_seed(0)
+            found.append(sum(getattr(model, loss)(batch).values()).item())
+        assert (found[0] == found[1]) is same and found[0] != found[2], loss
 
 
-def test_identity_weights_without_a_value_projection_are_the_copy_baseline():
-    data = small.planted()
-    model = build(data, **OFF, weights="identity")
-    copy = mmalign.Copy.from_data(data, mmalign.FillConfig(width=8, dropout=0.0))
-    copy.backbone.load_state_dict(model.backbone.state_dict())
-    torch.testing.assert_close(model.predict(data.test.batch), copy.predict(data.test.batch))
+def test_where_no_labelled_sample_has_its_victim_the_teacher_reads_imagined_ones():
+    data = small.planted(survival=0.5)
+    batch = data.train.missing.batch
+    model = build(data)
+    by_hand = model.teacher.task_loss(from_both(model.teacher, model.with_imagined(batch)), batch.labels)
+    torch.testing.assert_close(model.teaching_loss(batch)["task"], by_hand)
+    assert build(data, imagined=False).teaching_loss(batch) == {}
 
 
 def test_the_mean_teacher_follows_slowly():
-    data = small.planted(survival=1.0, setting="B")
-    model = build(data, **changes_for("mean"), teacher_decay=0.75)
+    data = pairs()
+    model = build(data, teacher="mean", teacher_decay=0.75)
     before = model.teacher.embed[0].project.weight.clone()
     with torch.no_grad():
         model.backbone.embed[0].project.weight.add_(1)
@@ -131,12 +179,42 @@ def test_the_mean_teacher_follows_slowly():
     torch.testing.assert_close(model.teacher.embed[0].project.weight, before + 0.25)
 
 
+# ---- answers ------------------------------------------------------------------------------------------
+
+
+def test_a_real_pair_is_answered_by_the_teacher_and_a_lone_sequence_by_the_student():
+    data = pairs()
+    model, batch = build(data).eval(), data.test.batch
+    assert model.predict(batch).equal(from_both(model.teacher, batch))
+    imagined = model.with_imagined(batch)
+    assert model.predict(batch.hidden()).equal(from_both(model.backbone, imagined)) and imagined.victim.isfinite().all()
+    alone = build(data, imagined=False).eval()
+    assert alone.predict(batch.hidden()).equal(from_visible(alone.backbone, batch))
+
+
+def test_the_oracle_needs_data_that_know_their_alignment():
+    data = pairs()
+    model = build(data, weights="oracle")
+    assert model.predict(data.test.batch.hidden()).isfinite().all()
+    for other in (small.planted(pair=("second", "first")), mmalign.load("smartwatch")):
+        with pytest.raises(InputError, match="know their alignment"):
+            build(other, weights="oracle")
+
+
+def test_a_model_that_was_restored_has_no_oracle(tmp_path):
+    data = pairs()
+    build(data, weights="oracle").save(tmp_path / "model")
+    with pytest.raises(InputError, match="oracle"):
+        MMAlignPlus.restore(tmp_path / "model").predict(data.test.batch.hidden())
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"teacher": "double"}, "warm-up"),
-        ({"warmup": 3}, "warm-up"),
-        ({"teacher": "self"}, "weights=identity"),
+        ({"teacher": "self", "distil": 0.0}, "distil=0"),
+        ({"teacher": "self", "weights": "transport"}, "weights"),
+        ({"teacher": "mean", "imagined": False}, "imagined"),
+        ({"space": False}, "space"),
         ({"weights": "best"}, "weights"),
         ({"teacher": "wise"}, "teacher"),
     ],
@@ -144,3 +222,7 @@ def test_the_mean_teacher_follows_slowly():
 def test_a_setting_that_does_not_fit_is_refused(changes, says):
     with pytest.raises(InputError, match=says):
         MMAlignPlusConfig(**changes)
+
+
+def test_all_teachers_but_two_see_victims():
+    assert {*TEACHERS} - {*SEEING} == {"self", "mean"}

@@ -35,6 +35,7 @@ class Split:
     samples: Stored | Batch
     spec: DataSpec | None = None  # what they are; None: nobody says
     _seals: list = field(default_factory=list, repr=False)
+    alike: bool = False  # batches take no heed of who has a label
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -54,6 +55,21 @@ class Split:
     @cached_property
     def missing(self) -> Self:
         return replace(self, samples=self.samples.part(~self.samples.complete))
+
+    @cached_property
+    def mingled(self) -> Self:
+        """All samples, those with a label drawn no more often than the others."""
+        return replace(self, alike=True)
+
+    @cached_property
+    def pairs(self) -> Self:
+        """The complete ones among them, for losses that ask for no label."""
+        return self.complete.mingled
+
+    @cached_property
+    def labelled(self) -> Self:
+        """The samples whose label is shown, with or without their victim."""
+        return replace(self, samples=self.samples.part(self.samples.labelled))
 
     def as_seen_by(self, spec: DataSpec) -> Self:
         """The same samples, their labels counted in the order of the classes that `spec` names.
@@ -89,7 +105,7 @@ class Split:
         return replace(self, samples=self.samples.part(~self.samples.complete | self.samples.labelled).hidden())
 
     def part(self, name: str) -> "Self | Joined":
-        """The part that a `Stage` names: complete, missing, imputed, paired or all."""
+        """The part that a `Stage` names: complete, pairs, labelled, missing, imputed, paired or all."""
         return self if name == "all" else getattr(self, name)
 
     @property
@@ -119,7 +135,7 @@ class Split:
     @cached_property
     def _by_label(self) -> "Joined | None":
         shown = self.samples.labelled
-        if shown.all() or not shown.any():
+        if self.alike or shown.all() or not shown.any():
             return None
         return Joined(*(replace(self, samples=self.samples.part(which)) for which in (shown, ~shown)))
 

@@ -1,213 +1,348 @@
-"""mm-align-plus: what complete pairs can teach when their labels are not known (chapter "When imputation pays").
+"""mm-align-plus: few labels and many pairs (chapters "When imputation pays" and "When alignment pays").
 
-With every label known, what is imagined from the visible sequence adds nothing to it. A complete pair without a
-label still says something: what both modalities together would answer. Here that answer is the target of the path
-that sees one modality only. One stage, one optimiser, and a switch for every term. This is ours, not the paper's.
+Complete pairs without a label say two things: what the victim looks like beside what is visible, and, once somebody
+reads both, what the answer would be. So there are two halves. The first, which needs no answers but for the teacher:
+
+    space       an encoder for each modality, drawn together by pairs (`shared_space`), where plans are wanted
+    dynamics    a fitter foretells those plans from the visible sequence (`mixing`)
+    translator  imagines the victim's observations (`translator`), through the plans or step to step
+    teacher     a backbone learns the task from both modalities of the labelled
+
+In the second a student, a copy of the teacher, learns to answer from the visible sequence and the imagined one what
+the teacher answers from the true pair, labelled or not. Every part is a switch. This is ours, not the paper's.
 """
 
+import math
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import transport
 from ..batch import Batch, DataSpec, Samples
-from ..config import AlignmentConfig
+from ..config import BackboneConfig
 from ..errors import InputError
-from ..settings import Chance, CountOr0, Positive, Weight, each
-from ..system import Stage, Step
-from .backbone import Attention, Backbone
-from .denoising import temperature
-from .model import Aligning
+from ..settings import Chance, Count, CountOr0, Positive, Weight, each
+from ..system import Data, Stage, Step
+from .backbone import Backbone
+from .controls import PARTNERS, anyone, beside
+from .denoising import TwoPaths
+from .encoders import Standardise
+from .mixing import Fitted, Weights, way
+from .shared_space import SharedSpace
+from .translator import Translator
 
-FITTED = {"weights": ("transport", "learnt", "random")}  # where there is a fitter
-Weights = Literal["transport", "learnt", "identity", "random", "global"]
-Teachers = Literal["complete", "shuffled", "self", "mean", "double"]
+Teachers = Literal["complete", "shuffled", "shuffled-within", "answers-shuffled", "self", "mean"]
+QUICK = 2.0  # times the learning rate, where much is to be learnt from many pairs
+SEEING = ("complete", "shuffled", "shuffled-within", "answers-shuffled")  # teachers that see victims
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMAlignPlusConfig(AlignmentConfig):
-    """The terms of mm-align-plus and its controls."""
+class MMAlignPlusConfig(BackboneConfig):
+    """The parts of mm-align-plus and its controls."""
 
     only_with: ClassVar = {
-        **each("window", "fitter_width", "fitter_head", "impute_orientation", "impute_norm", **FITTED),
-        **each("mu", "solver", "fit_reduction", weights="transport"),
-        **each("tol", "max_sweeps", weights="transport", solver="sinkhorn"),
-        "softening": {"consistency": True},
+        "imagined": {"teacher": SEEING},
+        **each("weights", "translator_layers", imagined=True, teacher=SEEING),
+        "window": {"weights": ("transport", "uniform", "random")},
+        "fitter_width": {"weights": ("transport", "random")},
+        **each("mu", "space", weights="transport"),
+        "softening": {"distil": True},
         "teacher_decay": {"teacher": "mean"},
+        "preparing_share": {"teacher": SEEING},
     }
 
-    warmup: Annotated[CountOr0, "epochs that only train the teacher; teacher=double needs some"] = 0
-    imputed_label: Annotated[bool, "the label loss on the imputed path of complete samples too"] = True
-    consistency: Annotated[Weight, "weight of the distance from the teacher's answer to the imputed one"] = 1.0
-    softening: Annotated[Positive, "temperature of both answers of a classification in that distance"] = 2.0
-    value: Annotated[Weight, "weight of the regression of imagined steps to the victim's; 0: no value projection"] = 1.0
-    weights: Annotated[
-        Weights,
-        'step to step; "transport" fits plans; "learnt" from the losses; "random" as drawn; "global" is attention',
-    ] = "identity"
     teacher: Annotated[
         Teachers,
-        'both modalities; controls: "shuffled" victims, "self", "mean", "double"',
+        "who is followed: a reader of true pairs; controls: of shuffled pairs, shuffled among like labels, of true "
+        'pairs but with somebody else\'s answer; "self" and "mean" see no victim',
     ] = "complete"
+    distil: Annotated[Weight, "weight of the distance from the teacher's answer; 0: labels alone"] = 1.0
+    softening: Annotated[Positive, "temperature of both answers of a classification in that distance"] = 2.0
     teacher_decay: Annotated[Chance, "of the moving average of teacher=mean"] = 0.99
+    imagined: Annotated[bool, "the student sees the imagined victim; False: the visible sequence alone"] = True
+    translator_layers: Annotated[CountOr0, "blocks that look back at the whole; 0: a linear map, no context"] = 2
+    weights: Annotated[
+        Weights,
+        'how steps are brought together: step to step, fitted plans ("transport"), the truth where data know it, '
+        "or evenly over the window, by attention, by a fitter left as drawn",
+    ] = "identity"
+    space: Annotated[bool, "plans in a space that pairs have drawn together; False: between the teacher's states"] = (
+        True
+    )
+    window: Annotated[CountOr0, "W, half-width of the band, in steps"] = 3
+    mu: Annotated[Positive, "entropy strength, in units of the cosine cost (0 to 2)"] = 0.05
+    fitter_width: Annotated[Count, "features of one direction of the fitter's GRU"] = 32
+    preparing_share: Annotated[Chance, "of the epochs, before the student learns"] = 0.5
+    least: Annotated[Count, "samples that a stage sees in an epoch, if need be more than once each"] = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.teacher == "double") != (self.warmup > 0):
-            raise InputError(f"a warm-up goes with teacher=double, found {self.teacher} and {self.warmup} epochs")
-        if self.sees_no_victim and (self.weights != "identity" or self.value or self.lambda_con):
-            raise InputError(
-                f"teacher={self.teacher} sees no victim: it goes with weights=identity, value=0, lambda_con=0"
-            )
+        if not self.distil and self.teacher in ("answers-shuffled", "self", "mean"):
+            raise InputError(f"teacher={self.teacher} is followed or nothing, found distil=0")
 
     @property
-    def sees_no_victim(self) -> bool:
-        """Whether training never looks at the victim: the controls that any gain must beat."""
-        return self.teacher in ("self", "mean")
+    def sees_victim(self) -> bool:
+        """Whether training looks at victims; any gain must beat the controls that do not."""
+        return self.teacher in SEEING
+
+    @property
+    def imagines(self) -> bool:
+        """Whether the student is shown an imagined victim."""
+        return self.imagined and self.sees_victim
 
 
-class MMAlignPlus(Aligning[MMAlignPlusConfig]):
-    """MM-Align whose imputed answer follows the complete one, labelled or not."""
+class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
+    """A student that answers from what is visible and imagined what a teacher answers from both modalities."""
 
     config_type = MMAlignPlusConfig
+    pairs = labelled = samples = 0  # how many there are to learn from
 
     def __init__(self, spec: DataSpec, config: MMAlignPlusConfig) -> None:
         super().__init__(spec, config)
-        self.value = nn.Linear(config.width, config.width) if config.value else nn.Identity()
-        self.attend = Attention(config.width, heads=1) if config.weights == "global" else None
-        if config.teacher == "double":
+        self.backbone = Backbone(spec, config, encoders=2 if config.imagines else 1)  # the student
+        if config.sees_victim:
             self.teacher = Backbone(spec, config)
-        else:
-            self.teacher = deepcopy(self.backbone) if config.teacher == "mean" else None
+        elif config.teacher == "mean":
+            self.teacher = deepcopy(self.backbone)
+        if config.imagines:
+            brought = way(config.weights, spec, config, config.window, config.fitter_width)
+            self.translator = Translator(spec, config, config.translator_layers, brought)
+        if config.weights == "transport" and config.space:
+            self.shared = SharedSpace(spec, config, config.window, config.mu)
+
+    @classmethod
+    def from_data(cls, data: Data, config: MMAlignPlusConfig | None = None, *, seed: int = 0) -> Self:
+        """A new model for `data`; with weights=oracle it keeps their true alignment.
+
+        Raises:
+            ValueError: `data` lack what this system needs.
+        """
+        model = super().from_data(data, config, seed=seed)
+        if model.config.weights == "oracle":
+            source: Any = getattr(data, "source", None)
+            known = source and source.answers.get("match")
+            if known is None or tuple(source.features)[:2] != model.spec.modalities:
+                raise InputError(f"weights=oracle needs data that know their alignment, which {data!r} do not")
+            model.translator.way.truth = known
+        return model
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        groups = super().groups()
-        groups["backbone"] += self.value.parameters()
-        if self.attend is not None:
-            groups["backbone"] += self.attend.parameters()
-        if self.teacher is not None:
-            groups["teacher"] = [*self.teacher.parameters()]
+        """The parameters of each part; the fitter's are "dynamics"."""
+        groups = {name: [*part.parameters()] for name, part in self.named_children()}
+        if self.config.imagines and isinstance(self.translator.way, Fitted):
+            groups["dynamics"] = [*self.translator.way.parameters()]
+            theirs = {id(one) for one in groups["dynamics"]}
+            groups["translator"] = [one for one in groups["translator"] if id(one) not in theirs]
         return groups
 
     def learn_scales(self, samples: Samples) -> None:
-        super().learn_scales(samples)
-        if self.teacher is not None:
-            self.teacher.learn_scales(samples)
+        """Take the scales of features and labels from the training samples, and how many of which there are."""
+        learnt: dict[int, Standardise] = {}
+        for place, scale in self._scales():
+            if place in learnt:
+                scale.load_state_dict(learnt[place].state_dict())
+            else:
+                scale.learn(samples.seen(place))
+                learnt[place] = scale
+        for network in self._networks():
+            network.answer.learn_scale(samples)
+        self.samples, self.pairs = len(samples), int(samples.complete.sum())
+        self.labelled = int(samples.labelled.sum())
+
+    def _networks(self) -> list[Backbone]:
+        """Those that answer: the student, and the teacher if it is another."""
+        return [part for part in self.children() if isinstance(part, Backbone)]
+
+    def _scales(self) -> Iterator[tuple[int, Standardise]]:
+        """Every scale of features, with the place of its modality."""
+        for network in self._networks():
+            yield from enumerate(embed.standardise for embed in network.embed)
+        if self.config.imagines:
+            yield 0, self.translator.encode.embed.standardise
+            yield 1, self.translator.scale
+            if isinstance(self.translator.way, Fitted):
+                yield 0, self.translator.way.encode.embed.standardise
+        if hasattr(self, "shared"):
+            yield from enumerate(encoder.embed.standardise for encoder in self.shared.encoders)
+
+    # ---- the order of things ------------------------------------------------------------------------------
+
+    def preparing(self, epochs: int) -> int:
+        """All epochs but the last, whose weights stay: a learning rate that falls to the end leaves nothing to choose.
+
+        As many validation labels as there are training labels, where those are few, would choose by chance. The
+        controls that see no victim are trained on labels alone, and validation chooses for them.
+        """
+        return epochs - 1 if self.config.sees_victim else 0
+
+    def _students_first(self, epochs: int) -> int:
+        """The epoch, of some, in which the student begins."""
+        return int(self.config.preparing_share * epochs) if self.config.sees_victim else 0
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
-        """Everything at once over all samples; before that, if asked, a teacher that sees both modalities."""
-        if epoch < self.warmup:
-            return [Stage("complete", (Step("teach", self.teaching_loss, ("teacher",)),))]
-        loss = partial(self.joint_loss, temperature(self.config, epoch, epochs))
-        moves = ("backbone", "dynamics") if self.config.weights in ("transport", "learnt") else ("backbone",)
-        return [Stage("all", (Step("joint", loss, moves),))]
+        """First what needs no student, then the student; each with a learning rate that falls to the end of its part.
+
+        A single epoch holds both.
+        """
+        first = self._students_first(epochs)
+        stages = []
+        if self.config.sees_victim and epoch < max(first, epochs == 1):
+            stages += self._preparation(epoch, max(first, 1))
+        if epoch >= first:
+            pace = 1 - (epoch - first) / (epochs - first)
+            step = Step("student", self.student_loss, ("backbone",), pace)
+            # Whoever follows a teacher has no need to see the few labelled more often than the others.
+            part = "mingled" if self.config.sees_victim and self.config.distil else "all"
+            stages += [Stage(part, (step,))] * self._rounds(self.samples)
+        return stages
+
+    def _preparation(self, epoch: int, epochs: int) -> list[Stage]:
+        """Space, fitter, translator on all pairs; the teacher on the labelled, a third as long where they are few."""
+        pace, third, steps = 1 - epoch / epochs, math.ceil(epochs / 3), []
+        if hasattr(self, "shared") and epoch < third:  # then it stands still, for the fitter to arrive
+            steps.append(Step("space", self.space_loss, ("shared",), QUICK * (1 - epoch / third)))
+        if self.config.weights == "transport":
+            steps.append(Step("fit", self.fitting_loss, ("dynamics",), QUICK * pace))
+        if self.config.imagines:
+            steps.append(Step("translate", self.translation_loss, ("translator",), QUICK * pace))
+        teach = Stage("labelled", (Step("teach", self.teaching_loss, ("teacher",), pace),))
+        on_pairs = [Stage("pairs", tuple(steps))] * self._rounds(self.pairs) if steps else []
+        return on_pairs + [teach] * self._rounds(self.labelled, self.pairs // 3)
+
+    def _rounds(self, count: int, wanted: int = 0) -> int:
+        """How often an epoch goes over `count` samples."""
+        return max(1, math.ceil(max(wanted, self.config.least) / count)) if count else 1
 
     # ---- the losses ---------------------------------------------------------------------------------------
 
-    def teaching_loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Task loss of the teacher that is trained beforehand, as `double` is."""
-        return {"task": self.teacher.task_loss(_both(self.teacher, batch), batch.labels)}
+    def space_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Of the shared space: true pairs against strangers."""
+        return {"space": self.shared.loss(self.paired(batch))}
 
-    def joint_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
-        """Every term of one batch; samples without victim know the first only."""
-        first = self.backbone.encode(batch, 0)
-        imagined = self.imagine(first, batch)
-        imputed = self.backbone.read(first, imagined, batch.real)
-        told = torch.ones_like(batch.complete) if self.config.imputed_label else ~batch.complete
-        parts = {"label": self.backbone.task_loss(imputed[told], batch.labels[told])}
-        if self.config.sees_no_victim:
-            return parts | self.consistency_loss(imputed, self._victimless(first, imagined, batch))
+    def fitting_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """How far the foretold alignment is from the plan (the paper's Eq. 12)."""
+        pairs = self.paired(batch)
+        fitter: Fitted = self.translator.way
+        return {"fit": fitter.loss(self.transport_target(pairs), pairs)}
+
+    def translation_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """How far the imagined victims are from the true ones."""
+        return {"translate": self.translator.loss(self.paired(batch))}
+
+    def teaching_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The task from both modalities; where the victim is absent, an imagined one stands in."""
         here = batch.complete
-        if not here.any():
-            return parts
-        pairs = batch.rows(here)
-        if self.config.teacher == "shuffled":
-            pairs = _shuffled(pairs)
-            first = self.backbone.encode(pairs, 0)
-            imagined = self.imagine(first, pairs)
-        else:
-            first, imagined = (states[here, : pairs.visible.shape[1] + 1] for states in (first, imagined))
-        second = self.backbone.encode(pairs, 1)
-        complete = self.backbone.read(first, second, pairs.real)
-        parts["complete"] = self.backbone.task_loss(complete, pairs.labels)
-        with torch.no_grad():
-            target = complete if self.config.teacher != "double" else _both(self.teacher, pairs)
-        parts |= self.consistency_loss(imputed[here], target)
-        parts |= self.contrast(tau, first, second)
-        if self.config.value:
-            parts["value"] = self.config.value * value_loss(imagined, second.detach(), pairs.real)
-        if self.config.weights == "transport":
-            parts |= self.fitting(first.detach(), second.detach(), pairs)
+        told = self.paired(batch.rows(here)) if here.any() else batch.rows(here)
+        if self.config.imagines and not here.all():
+            told = Batch.join([told, self.with_imagined(batch.rows(~here))]) if len(told) else self.with_imagined(batch)
+        if not len(told):
+            return {}
+        return {"task": self.teacher.task_loss(from_both(self.teacher, told), told.labels)}
+
+    def student_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The label where it is shown, and the teacher's answer where there is one; every sample weighs the same."""
+        answer = self.predict_missing(batch)
+        share = batch.labelled.float().mean()
+        parts = {"label": share * self.backbone.task_loss(answer, batch.labels)}
+        followed = batch.complete if self.config.sees_victim else torch.ones_like(batch.complete)
+        if self.config.distil and followed.any():
+            with torch.no_grad():
+                target = self._followed(batch.rows(followed))
+            weight = self.config.distil * followed.float().mean()
+            parts["follow"] = weight * self.distance(answer[followed], target)
         return parts
 
-    def consistency_loss(self, answer: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """How far an answer is from a teacher's: squared error in label spreads, or softened KL divergence.
+    def distance(self, answer: Tensor, target: Tensor) -> Tensor:
+        """How far an answer is from a teacher's: squared error in label spreads, or softened KL divergence. ()
 
         The square of the temperature keeps the gradient's size (Hinton, Vinyals and Dean, arXiv 1503.02531).
         """
-        if not self.config.consistency:
-            return {}
-        target = target.detach()
         if self.spec.task == "regression":
-            distance = self.backbone.task_loss(answer, target)
-        else:
-            soft = self.config.softening
-            ours, theirs = (F.log_softmax(logits / soft, dim=1) for logits in (answer, target))
-            distance = soft**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-        return {"consistency": self.config.consistency * distance}
+            return self.backbone.task_loss(answer, target)
+        soft = self.config.softening
+        ours, theirs = (F.log_softmax(logits / soft, dim=1) for logits in (answer, target))
+        return soft**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+    def _followed(self, batch: Batch) -> Tensor:
+        """The answers of whoever is followed: from the true pairs, or from what a control has instead."""
+        if self.config.teacher == "self":  # the same network under other dropout
+            return self.predict_missing(batch)
+        network = self.teacher.eval()
+        if self.config.teacher == "mean":
+            return from_visible(network, batch)
+        shown = beside(batch, anyone(batch)) if self.config.teacher == "answers-shuffled" else self.paired(batch)
+        return from_both(network, shown)
+
+    def paired(self, batch: Batch) -> Batch:
+        """Complete samples as the control has them: with their own victims, or with those of others."""
+        partners = PARTNERS.get(self.config.teacher)
+        return beside(batch, partners(batch)) if partners else batch
 
     @torch.no_grad()
     def after_step(self, step: Step, batch: Batch) -> None:
-        """The teacher that is a moving average follows."""
+        """While a teacher learns, the student is its copy; a teacher that is a moving average follows the student."""
+        if step.name == "teach" and self.config.imagines:
+            self.backbone.load_state_dict(self.teacher.state_dict())
         if self.config.teacher == "mean":
             for mine, theirs in zip(self.teacher.parameters(), self.backbone.parameters(), strict=True):
                 mine.lerp_(theirs, 1 - self.config.teacher_decay)
 
-    # ---- what stands in for the victim --------------------------------------------------------------------
+    # ---- alignment and imputation -------------------------------------------------------------------------
 
-    def imagine(self, first: Tensor, batch: Batch) -> Tensor:
-        """(B, T+1, D) visible states -> (B, T+1, D): the alignment's weights applied to V(z1), head first."""
-        steps, kind = first[:, 1:], self.config.weights
-        if kind == "global":
-            imagined = self.attend(steps, self.value(steps), batch.real)
-        elif kind == "identity":
-            imagined = self.value(steps)
+    @torch.no_grad()
+    def transport_target(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples, in the space or without."""
+        if hasattr(self, "shared"):
+            first, second = self.shared(batch)
         else:
-            weights = self.dynamics.fitter(steps, batch.lengths)
-            if kind != "learnt":  # fitted to plans, or left as they were drawn
-                weights = weights.detach()
-            imagined = self.dynamics.imagine(weights, self.value(steps), batch.real)
-        return torch.cat([self.victim_head(first), imagined], dim=1)
+            first, second = (self.teacher.encode(batch, place)[:, 1:] for place in range(2))
+        plan = transport.align(first, second, batch.lengths, window=self.config.window, mu=self.config.mu)
+        return plan.band * batch.lengths[:, None, None]
 
-    def _victimless(self, first: Tensor, imagined: Tensor, batch: Batch) -> Tensor:
-        """The answer of a teacher that has seen no victim: the same network under other dropout, or its mean."""
-        with torch.no_grad():
-            if self.config.teacher == "self":
-                return self.backbone.read(first, imagined, batch.real)
-            states = self.teacher.encode(batch, 0)
-            return self.teacher.read(states, torch.cat([self.victim_head(first), states[:, 1:]], dim=1), batch.real)
+    def alignment(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): the fitter's weights, from the visible sequence alone; of weights=transport or random."""
+        fitter: Fitted = self.translator.way
+        return fitter.weights(batch)
+
+    @torch.no_grad()
+    def with_imagined(self, batch: Batch) -> Batch:
+        """The same samples, all with an imagined victim, whether they have one or not."""
+        training = self.translator.training
+        imagined = self.translator.eval().imagine(batch)
+        self.translator.train(training)
+        return replace(batch, features=(batch.visible, imagined))
+
+    def impute(self, batch: Batch) -> Tensor:
+        """(B, T+1, D): the student's hidden states of the imagined victim, head first.
+
+        `model.with_imagined(batch).victim` (B, T, D2) is what is imagined itself, in the victim's own unit.
+        """
+        return self.backbone.encode(self.with_imagined(batch), 1)
+
+    # ---- answers ------------------------------------------------------------------------------------------
+
+    def predict_complete(self, batch: Batch) -> Tensor:
+        """The teacher's answer; without a teacher that sees victims, the student's."""
+        return from_both(self.teacher, batch) if self.config.sees_victim else self.predict_missing(batch)
+
+    def predict_missing(self, batch: Batch) -> Tensor:
+        """The student's answer, from the visible modality alone; the victim is not read, present or not."""
+        if self.config.imagines:
+            return from_both(self.backbone, self.with_imagined(batch))
+        return from_visible(self.backbone, batch)
 
 
-def value_loss(imagined: Tensor, second: Tensor, real: Tensor) -> Tensor:
-    """Squared error of imagined states against the victim's, which are normalised: no scale can be gamed. ()
-
-    imagined, second: (B, T+1, D), head first, which does not count; real: (B, T).
-    """
-    target = F.layer_norm(second[:, 1:], second.shape[2:])
-    return F.mse_loss(imagined[:, 1:][real], target[real])
-
-
-def _both(network: Backbone, batch: Batch) -> Tensor:
-    """The answer from both modalities."""
+def from_both(network: Backbone, batch: Batch) -> Tensor:
+    """A network's answer from both modalities of some samples."""
     return network.read(network.encode(batch, 0), network.encode(batch, 1), batch.real)
 
 
-def _shuffled(batch: Batch) -> Batch:
-    """Each visible sequence beside somebody else's victim, both cut to the shorter: the control of the pairing."""
-    partner = torch.randperm(len(batch), device=batch.lengths.device)
-    lengths = torch.minimum(batch.lengths, batch.lengths[partner])
-    return replace(batch, features=(batch.visible, batch.victim[partner]), lengths=lengths)
+def from_visible(network: Backbone, batch: Batch) -> Tensor:
+    """A network's answer from the visible sequence alone, which stands on both sides."""
+    states = network.encode(batch, 0)
+    return network.read(states, states, batch.real)

@@ -1,0 +1,110 @@
+"""The ways from the steps of the visible sequence to those of the victim: what an alignment is compared with.
+
+Each is a module that takes (B, T, D) visible states and their batch, and gives (B, T, D): for each step of the victim
+a mixture of visible states. "transport" is the paper's: a GRU foretells the plan from the visible sequence. The others
+are its controls. (Chapter "When alignment pays".)
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .. import losses, masks
+from ..batch import Batch, DataSpec
+from ..config import BackboneConfig
+from ..errors import InputError
+from .backbone import Attention
+from .dynamics import Fitter
+from .shared_space import Encoder
+
+Weights = Literal["identity", "transport", "oracle", "uniform", "global", "random"]
+
+
+class Identity(nn.Module):
+    """Step to step."""
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """The states as they are."""
+        return states
+
+
+class Uniform(nn.Module):
+    """The mean over the window: an alignment that knows nothing."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        return mixed(masks.open_band(batch.real, self.window).to(states), states)
+
+
+class Global(nn.Module):
+    """Attention to the whole sequence, which no plan teaches."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attend = Attention(width, heads=1)
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        return self.attend(states, states, batch.real)
+
+
+class Fitted(nn.Module):
+    """The alignment dynamics learner's fitter, on the visible features: learnt from plans, or left as drawn."""
+
+    def __init__(self, features: int, config: BackboneConfig, window: int, hidden: int) -> None:
+        super().__init__()
+        self.encode = Encoder(features, config, config.encoder_layers)  # the plan follows from the context
+        self.fitter = Fitter(config.width, hidden, window, "softmax")
+
+    def weights(self, batch: Batch) -> Tensor:
+        """(B, T, 2W+1): how each visible step spreads over the victim's, foretold. Rows sum to 1."""
+        return self.fitter(self.encode(batch.visible, batch.real)[:, 1:], batch.lengths)
+
+    def loss(self, target: Tensor, batch: Batch) -> Tensor:
+        """How far from l times the plan, (B, T, 2W+1) (the paper's Eq. 12). ()"""
+        return losses.fitting(self.weights(batch), target, batch.real)
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """(B, T, D) -> (B, T, D); no gradient reaches the fitter."""
+        return mixed(self.weights(batch).detach(), states)
+
+
+class Oracle(nn.Module):
+    """The true alignment, where the data know it: `truth` gives (N, T) the visible step of each of the victim's."""
+
+    truth: Tensor | None = None  # no part of the weights: it belongs to the data
+
+    def forward(self, states: Tensor, batch: Batch) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        if self.truth is None:
+            raise InputError(
+                "weights=oracle needs data that know their alignment, and the model that was built for them"
+            )
+        match = self.truth[batch.ids.to(self.truth.device), : states.shape[1]].to(states.device)
+        return states.gather(1, match[:, :, None].expand_as(states))
+
+
+def mixed(weights: Tensor, states: Tensor) -> Tensor:
+    """Each step of the victim as an average of visible states (the paper's Eq. 13, columns made to sum to 1).
+
+    weights: (B, T, 2W+1) rows are visible steps; states: (B, T, D).
+    """
+    mixing = masks.to_dense(weights).transpose(1, 2)  # (B, T, T)
+    return mixing / mixing.sum(2, keepdim=True).clamp(min=torch.finfo(mixing.dtype).tiny) @ states
+
+
+def way(kind: Weights, spec: DataSpec, config: BackboneConfig, window: int, hidden: int) -> nn.Module:
+    """The module of a name."""
+    made: dict[str, Callable[[], nn.Module]] = {
+        "identity": Identity,
+        "uniform": lambda: Uniform(window),
+        "global": lambda: Global(config.width),
+        "oracle": Oracle,
+    }
+    return made.get(kind, lambda: Fitted(spec.widths[0], config, window, hidden))()
