@@ -68,6 +68,36 @@ def test_the_notation_lists_no_symbol_that_its_chapter_does_not_use():
     assert not any(unused.values()), unused
 
 
+def second_meanings(notation):
+    """Symbols that two tables give a meaning to. Chapters that keep another paper's letters, and rows that begin with
+    "here only", may.
+    """
+    ours = notation.partition("## Letters of other papers")[0]
+    owner = {}
+    for name, found, meaning, _ in prose.told(ours):
+        for one in sorted(found):
+            if not meaning.startswith("here only") and owner.setdefault(one, name) != name:
+                yield one, owner[one] or "all chapters", name
+
+
+def told_elsewhere(text, name, notation):
+    """Symbols that the text gives a meaning to, though the notation says that other chapters do."""
+    own, anywhere = set(), set()
+    for table, found, _, chapters in prose.told(notation):
+        own |= found if table == name else set()
+        anywhere |= found if table == "" and {"anywhere", name.split("_")[0]} & {*chapters.split()} else set()
+    return prose.defined(text) - own - anywhere
+
+
+def test_no_letter_has_two_meanings():
+    assert list(second_meanings(NOTATION.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", prose.chapters(), ids=lambda path: path.stem)
+def test_a_chapter_gives_a_letter_no_meaning_but_the_one_that_the_notation_has_for_it(path):
+    assert told_elsewhere(prose.chapter(path), path.stem, NOTATION.read_text(encoding="utf-8")) == set()
+
+
 # ---- the checks themselves, on samples that are wrong
 
 
@@ -95,3 +125,45 @@ def test_a_symbol_without_an_entry_is_found():
     text = r"$$\hat A_{ij}+\mathcal L_{fit}$$ $\mathcal L_{con}$ ```{math} $\bar A$```"
     assert undefined(text, "01_one", notation) == {"<con>mathcal L", "bar A"}
     assert undefined(text, "02_two", notation) == {"<con>mathcal L", "bar A", "hat A"}
+
+
+TWO = """
+| symbol | meaning | told in |
+|---|---|---|
+| $d$ | a difference | 01 |
+| $n$ | how many | anywhere |
+
+### [One](../notebooks/01_one.ipynb)
+
+| $h_i$ | entropy |
+
+### [Two](../notebooks/02_two.ipynb)
+
+| symbol | meaning |
+|---|---|
+"""
+
+
+def test_a_letter_of_two_tables_is_found_unless_it_says_so():
+    assert list(second_meanings(TWO + "| $h$ | half-width |")) == [("h", "01_one", "02_two")]
+    assert list(second_meanings(TWO + "| $d$ | a lag |")) == [("d", "all chapters", "02_two")]
+    assert list(second_meanings(TWO + "| $h$ | here only: half-width |")) == []
+    assert list(second_meanings(TWO + "| $\\hat h$, $h_{\\text{half}}$ | half-width |")) == []
+    assert (
+        list(second_meanings(TWO + "## Letters of other papers\n### [T](../notebooks/03_t.ipynb)\n| $h$ | x |")) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "chapter", "found"),
+    [
+        ("Let $d$ be a lag.", "02_two", {"d"}),
+        ("Let $d_s$ be the difference.", "01_one", set()),
+        ("With $h$ the half-width, $h$ is the answer.", "02_two", {"h"}),
+        ("Let $h_i$ be its entropy.", "01_one", set()),
+        ("Let $n$ be the number of $d$.", "02_two", set()),
+        ("$d$ is 3 here, for $d$ large.", "02_two", set()),
+    ],
+)
+def test_a_letter_that_is_given_another_meaning_is_found(text, chapter, found):
+    assert told_elsewhere(text, chapter, TWO) == found
