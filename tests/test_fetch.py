@@ -1,8 +1,11 @@
 """Downloads: whole and right, or not there. From a server on this machine, for tests need no network."""
 
+import contextlib
 import hashlib
+import socket
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -139,6 +142,83 @@ def test_a_server_that_says_no_or_is_not_there_is_named(server, tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(InputError, match="cannot write"):
         fetch("mosi", tmp_path / "taken", server)
+
+
+# ---- servers that mean no good -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def speaks(monkeypatch):
+    """A server that answers every request with what a function of its socket sends."""
+    monkeypatch.setitem(DIGESTS, "mosi", {"first.h5": hashlib.sha256(CONTENT["first.h5"]).hexdigest()})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve(send):
+            def answer():
+                with contextlib.suppress(OSError):  # whoever asked has gone
+                    line, _ = listener.accept()
+                    with line:
+                        line.recv(2**16)
+                        send(line)
+
+            threading.Thread(target=answer, daemon=True).start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/at"
+
+        yield serve
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin", [HEAD + b"Content-Length: 307200\r\n\r\n", HEAD, HEAD + b"Transfer-Encoding: chunked\r\n\r\n"],
+    ids=["body", "header", "size of a chunk"],
+)  # fmt: skip
+def test_a_server_that_only_drips_is_not_waited_for(speaks, tmp_path, monkeypatch, begin):
+    monkeypatch.setattr(module, "WINDOW", 0.4)
+
+    def drip(line):
+        line.sendall(begin)
+        for _ in range(600):
+            line.sendall(b"0")
+            time.sleep(0.02)
+
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"first\.h5 cannot be fetched: (only \d+ bytes a second|nothing whole came)"):
+        fetch("mosi", tmp_path, speaks(drip))
+    assert time.monotonic() - began < 8
+
+
+def test_a_length_of_5000_digits_and_a_reason_full_of_control_codes_are_one_line(speaks, tmp_path):
+    endless = b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nshort"
+    with pytest.raises(InputError, match="is not the published file") as caught:
+        fetch("mosi", tmp_path, speaks(lambda line: line.sendall(HEAD + endless)))
+    assert len(str(caught.value)) < 1500
+    with pytest.raises(InputError, match=r"the server says 404 \\x1b\[31mno\\x07") as caught:
+        fetch("mosi", tmp_path, speaks(lambda line: line.sendall(b"HTTP/1.1 404 \x1b[31mno\x07\r\n\r\n")))
+    assert str(caught.value).isprintable()
+
+
+def test_of_two_fetches_at_once_one_brings_the_file_and_the_other_says_so(speaks, tmp_path):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def wait(line):
+        asked.set()
+        go_on.wait(60)
+        line.sendall(HEAD + b"Content-Length: 307200\r\n\r\n" + CONTENT["first.h5"])
+
+    base, found = speaks(wait), []
+    first = threading.Thread(target=lambda: found.extend(fetch("mosi", tmp_path, base)))
+    first.start()
+    assert asked.wait(60)
+    with pytest.raises(InputError, match=r"first\.h5 is being fetched by another process; wait for it, or end it"):
+        fetch("mosi", tmp_path, base)
+    go_on.set()
+    first.join()
+    assert [path.name for path in found] == ["first.h5"] and held(tmp_path) == {"first.h5": CONTENT["first.h5"]}
+
+
+# ---- the command ---------------------------------------------------------------------------------------------
 
 
 def test_the_command_says_what_it_did_in_one_line(server, tmp_path, capsys, monkeypatch):

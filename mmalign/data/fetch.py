@@ -1,18 +1,19 @@
 """Public files, brought into the data folder whole or not at all.
 
 A download goes to NAME.part, which a later one continues, and takes its name when its hash is right. What is cut
-or altered on the way never stands where a reader looks. One process at a time
-holds the part of a file.
+or altered on the way never stands where a reader looks. One process at a time holds the part of a file.
 """
 
 import hashlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
+from queue import Empty, Queue
+from typing import Any, BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -108,8 +109,9 @@ class _Network(Exception):
 def _download(url: str, file: BinaryIO, name: str, hidden: bool) -> None:
     """Append to `file` what it lacks of that at `url`."""
     have = file.seek(0, 2)
+    arriving = _arriving(Request(url, headers={"Range": f"bytes={have}-"} if have else {}))
     try:
-        answer = urlopen(Request(url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=PATIENCE)
+        answer = next(arriving)
     except HTTPError as error:
         error.close()
         if error.code == 416 and have:  # nothing is left to send: it is whole, and the hash will tell
@@ -117,20 +119,19 @@ def _download(url: str, file: BinaryIO, name: str, hidden: bool) -> None:
         raise _Network(f"the server says {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         raise _Network(getattr(error, "reason", None) or error) from None
-    with answer:
-        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        left = answer.headers.get("Content-Length", "")
-        total = int(left) + (have if goes_on else 0) if left.isdecimal() and len(left) < 20 else None
-        if total is not None and total > LARGEST:
-            raise _Network(f"{total:.3g} bytes were announced, too many for any file that is published")
-        file.truncate(have := have if goes_on else 0)
-        file.seek(have)
-        with tqdm(total=total, initial=have, desc=name, disable=hidden, unit="B", unit_scale=True, leave=False) as bar:
-            for piece in _paced(_pieces(answer)):
-                file.write(piece)
-                bar.update(len(piece))
-                if file.tell() > LARGEST:
-                    raise _Network(f"more than {LARGEST} bytes came, too many for any file that is published")
+    goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    left = answer.headers.get("Content-Length", "")
+    total = int(left) + (have if goes_on else 0) if left.isdecimal() and len(left) < 20 else None
+    if total is not None and total > LARGEST:
+        raise _Network(f"{total:.3g} bytes were announced, too many for any file that is published")
+    file.truncate(have := have if goes_on else 0)
+    file.seek(have)
+    with tqdm(total=total, initial=have, desc=name, disable=hidden, unit="B", unit_scale=True, leave=False) as bar:
+        for piece in _paced(_pieces(arriving)):
+            file.write(piece)
+            bar.update(len(piece))
+            if file.tell() > LARGEST:
+                raise _Network(f"more than {LARGEST} bytes came, too many for any file that is published")
     if total is not None and file.tell() < total:
         raise _Network(f"{file.tell()} of {total} bytes came")
 
@@ -147,13 +148,40 @@ def _paced(pieces: Iterator[bytes]) -> Iterator[bytes]:
             began, came = time.monotonic(), 0
 
 
-def _pieces(answer: object) -> Iterator[bytes]:
+def _pieces(arriving: Iterator[bytes]) -> Iterator[bytes]:
     """The body, piece by piece, with the errors of the network told from those of the disk."""
+    try:
+        yield from arriving
+    except OSError as error:
+        raise _Network(error) from None
+
+
+def _arriving(request: Request) -> Iterator[Any]:
+    """The head of an answer, then its body piece by piece.
+
+    Another thread waits for them: a server that sends a letter now and then is never silent, and one call of the
+    library, for a header or the size of a chunk, would wait for it without end.
+    """
+    come: Queue[Any] = Queue(16)
+
+    def wait() -> None:
+        try:
+            with urlopen(request, timeout=PATIENCE) as answer:
+                come.put(answer)
+                while piece := answer.read1(PIECE):  # what is there: a whole piece may be long in coming
+                    come.put(piece)
+            come.put(None)
+        except Exception as error:
+            come.put(error)
+
+    threading.Thread(target=wait, daemon=True).start()
     while True:
         try:
-            piece = answer.read1(PIECE)  # what is there: a whole piece may be long in coming
-        except OSError as error:
-            raise _Network(error) from None
-        if not piece:
+            got = come.get(timeout=WINDOW)
+        except Empty:
+            raise _Network(f"nothing whole came within {WINDOW} seconds") from None
+        if got is None:
             return
-        yield piece
+        if isinstance(got, Exception):
+            raise got
+        yield got
