@@ -1,13 +1,17 @@
 """A training that is cut after any epoch, and goes on, ends with the bits of one that never stopped."""
 
+import copy
+import json
 from dataclasses import replace
 
 import pytest
 import small
 import torch
+from safetensors.torch import save_file
 
 import mmalign
 from mmalign import InputError, checkpoint
+from mmalign.gate.tensors import read_tensors
 from mmalign.registry import SYSTEMS
 
 
@@ -70,6 +74,68 @@ def test_a_broken_state_is_refused_in_one_line(spoil, tmp_path):
     with pytest.raises(InputError, match="not the state of a training") as error:
         mmalign.fit(small.build("copy", data), data, config, progress=False, checkpoint=file)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """What a training leaves: (what it says of itself, its tensors)."""
+    data, model, config = parts("copy")
+    file = tmp_path_factory.mktemp("state") / "state.safetensors"
+    mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    return read_tensors(file, "the state of a training")
+
+
+def first(prefix, tensors, end=""):
+    return next(name for name in tensors if name.startswith(prefix) and name.endswith(end))
+
+
+def reshaped(prefix, end=""):
+    def spoil(told, tensors):
+        name = first(prefix, tensors, end)
+        tensors[name] = torch.zeros(3, 1, 2)
+
+    return spoil
+
+
+MALFORMED = {
+    "weights of another shape": reshaped("system/"),
+    "best weights of another shape": reshaped("best/"),
+    "a gradient of another shape": reshaped("gradient/"),
+    "moments of another shape": reshaped("optimiser/", "exp_avg"),
+    "squares of another shape": reshaped("optimiser/", "exp_avg_sq"),
+    "a step that is no number": reshaped("optimiser/", "step"),
+    "random numbers that are none": reshaped("random/order"),
+    "weights of another kind": lambda told, tensors: tensors.update(
+        {name: value.double() for name, value in tensors.items() if name.startswith("system/")}
+    ),
+    "weights that lack one": lambda told, tensors: tensors.pop(first("system/", tensors)),
+    "a parameter too many": lambda told, tensors: tensors.update({"optimiser/backbone/9999/exp_avg": torch.zeros(2)}),
+    "a group that is none": lambda told, tensors: tensors.update({"optimiser/nobody/0/exp_avg": torch.zeros(2)}),
+    "a tensor that nothing has": lambda told, tensors: tensors.update({"more": torch.zeros(2)}),
+    "no random numbers": lambda told, tensors: tensors.pop("random/torch"),
+    "no progress": lambda told, tensors: told.pop("progress"),
+    "a history that is a list": lambda told, tensors: told["progress"].update(history=[]),
+    "a row that is none": lambda told, tensors: told["progress"]["history"]["rows"].append({"epoch": "last"}),
+    "rows without their order": lambda told, tensors: told["progress"]["history"]["rows"].reverse(),
+    "a best that is text": lambda told, tensors: told["progress"].update(best=["0.5"]),
+    "a best epoch to come": lambda told, tensors: told["progress"]["history"].update(best_epoch=99),
+    "a patience that is true": lambda told, tensors: told["progress"].update(since=True),
+}
+
+
+@pytest.mark.parametrize("spoil", MALFORMED.values(), ids=MALFORMED)
+def test_a_state_is_checked_whole_before_anything_moves(state, spoil, tmp_path):
+    """A tensor of another shape would otherwise be trained on."""
+    told, tensors = copy.deepcopy(state[0]), dict(state[1])
+    spoil(told, tensors)
+    file = tmp_path / "state.safetensors"
+    save_file(tensors, file, {"mmalign": json.dumps(told)})
+    data, model, config = parts("copy")
+    before, random = small.copied(model.parameters()), torch.get_rng_state()
+    with pytest.raises(InputError, match="not the state of a training") as error:
+        mmalign.fit(model, data, config, progress=False, checkpoint=file)
+    assert "\n" not in str(error.value) and torch.get_rng_state().equal(random)
+    assert small.same_weights(before, [*model.parameters()])
 
 
 def test_the_state_of_other_settings_is_refused(tmp_path):
