@@ -219,14 +219,14 @@ def test_two_threads_give_the_plans_of_one():
         torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 83.0), (torch.float64, 700.0)])
-def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far):
-    """Beside a sum of exp(-83) a float has no room for what is smaller by exp(-5); so no such sum may be kept."""
-    near = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 5.0, 5.0]]], dtype=dtype)
-    moved = near + far * (torch.arange(near.shape[2]) > 0)
-    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-6, max_sweeps=10_000) for cost in (near, moved)]
-    torch.testing.assert_close(plans[1].mass, plans[0].mass, rtol=1e-4, atol=1e-6)
-    assert plans[0].mass.min() > 1e-3
+@pytest.mark.parametrize(("dtype", "far", "close"), [(torch.float32, 80.0, 8.0), (torch.float64, 700.0, 9.0)])
+def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far, close):
+    """Beside exp(-80) a float has no room for what is smaller by exp(-8), so that no sum so small may be kept."""
+    near = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, close, close]]], dtype=dtype)
+    moved = near + far * (torch.arange(4) > 1)
+    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-3, max_sweeps=10_000).mass for cost in (near, moved)]
+    assert plans[0][0, 1, 3] > 1e-3
+    torch.testing.assert_close(plans[1], plans[0], rtol=0.05, atol=1e-4)
 
 
 def test_no_finite_cost_makes_a_nan(path):

@@ -133,14 +133,14 @@ def test_scalings_that_grow_beyond_the_range_of_floats_are_absorbed_without_a_tr
     torch.testing.assert_close(plan.mass[0].mT, pot(cost[0], 3, 0.02, 0, 1000), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 83.0), (torch.float64, 700.0)])
-def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far):
-    """Beside a sum of exp(-83) a float has no room for what is smaller by exp(-5); so no such sum may be kept."""
-    near = torch.tensor([[[0.0, 0.0], [0.0, 5.0]]], dtype=dtype)
-    moved = near + far * (torch.arange(near.shape[2]) > 0)
-    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-6, max_sweeps=10_000) for cost in (near, moved)]
-    torch.testing.assert_close(plans[1].mass, plans[0].mass, rtol=1e-4, atol=1e-6)
-    assert plans[0].mass.min() > 1e-3
+@pytest.mark.parametrize(("dtype", "far", "close"), [(torch.float32, 80.0, 8.0), (torch.float64, 700.0, 9.0)])
+def test_what_is_added_to_a_column_changes_no_plan_however_far_it_is_from_the_others(path, dtype, far, close):
+    """Beside exp(-80) a float has no room for what is smaller by exp(-8), so that no sum so small may be kept."""
+    near = torch.tensor([[[0.0, 0.0], [0.0, close]]], dtype=dtype)
+    moved = near + far * (torch.arange(2) > 0)
+    plans = [transport.sinkhorn(cost, mu=1.0, tol=1e-3, max_sweeps=10_000).mass for cost in (near, moved)]
+    assert plans[0][0, 1, 1] > 1e-3
+    torch.testing.assert_close(plans[1], plans[0], rtol=0.05, atol=1e-4)
 
 
 def test_align_is_sinkhorn_on_the_cosine_cost(path):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -187,6 +188,7 @@ def test_two_workers_leave_the_rows_of_one_process(undisturbed, tmp_path):
     assert rows(tmp_path / "out") == undisturbed
 
 
+BAR = re.compile(r"\d+/\d+ \[|\?run/s|run/s")
 CLUSTER = """
 import sys
 from distributed import LocalCluster
@@ -217,6 +219,25 @@ def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
         out, err = done.communicate()
     assert (done.returncode, out) == (0, "24 runs: 0 were there, 24 done, 0 failed\n"), err
     assert rows(tmp_path / "out") == undisturbed
+
+
+def test_a_scheduler_that_is_killed_costs_one_line_and_the_same_command_goes_on(tmp_path):
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    cluster = subprocess.Popen(
+        [sys.executable, tmp_path / "cluster.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    with cluster:
+        address = cluster.stdout.readline().strip().removeprefix("tcp://")
+        done = start(written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
+        while not [*(tmp_path / "out").glob("*.json")] and done.poll() is None:
+            time.sleep(0.05)
+        os.killpg(cluster.pid, signal.SIGKILL)
+        out, err = done.communicate(timeout=120)
+    told = [line for line in err.splitlines() if line.strip() and not BAR.search(line)]
+    assert (done.returncode, out, len(told)) == (2, "", 1), err
+    assert "it has gone away; the same command goes on from what is there" in told[0]
+    assert 0 < len(rows(tmp_path / "out")) < 24 and not (tmp_path / "out" / sweep.FAILED).exists()
 
 
 def test_a_worker_with_other_data_or_versions_is_found_out(tmp_path, monkeypatch):

@@ -227,7 +227,7 @@ def _greet(address: str) -> None:
 
 
 def _from_dask(client: "Client", jobs: Jobs) -> Iterator[tuple[str, Outcome]]:  # noqa: F821
-    from distributed import as_completed
+    from distributed import CancelledError, as_completed
 
     waiting = iter(jobs.items())
     with client:
@@ -237,11 +237,11 @@ def _from_dask(client: "Client", jobs: Jobs) -> Iterator[tuple[str, Outcome]]:  
 
         under_way = as_completed(submit(AT_ONCE))
         for future in under_way:
-            if future.cancelled():
-                raise InputError("--scheduler: it has gone away; the same command goes on from what is there")
-            error = future.exception()  # Dask's own: `attempt` has none
-            yield (
-                future.key.removeprefix("mmalign-"),
-                future.result() if error is None else Outcome(None, error=_line(error)),
-            )
+            try:
+                error = future.exception()  # Dask's own: `attempt` has none
+                outcome = future.result() if error is None else Outcome(None, error=_line(error))
+            except (OSError, CancelledError):  # before it could hand over what was done, or take more
+                gone = "--scheduler: it has gone away; the same command goes on from what is there"
+                raise InputError(gone) from None
+            yield future.key.removeprefix("mmalign-"), outcome
             under_way.update(submit(1))
