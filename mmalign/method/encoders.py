@@ -4,10 +4,10 @@ import math
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
+from . import official
 
 
 class Standardise(nn.Module):
@@ -18,11 +18,14 @@ class Standardise(nn.Module):
     centred.
     """
 
+    mean: Tensor  # (D,) float64
+    spread: Tensor  # (D,), its dtype is that of the answers
+
     def __init__(self, features: int, cut: float) -> None:
         super().__init__()
         self.cut = cut
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(features))  # its dtype is that of the answers
+        self.register_buffer("spread", torch.ones(features))
 
     def learn(self, values: Tensor) -> None:
         """Take mean and spread from (N, D) real steps of samples that may be seen."""
@@ -57,33 +60,41 @@ def sinusoidal_positions(steps: int, width: int, device: torch.device) -> Tensor
     return torch.stack([(place * rate).sin(), (place * rate).cos()], dim=2).flatten(1)
 
 
+def with_positions(states: Tensor) -> Tensor:
+    """(B, T, D) -> the same, scaled, with where each step stands."""
+    steps, width = states.shape[1:]
+    return math.sqrt(width) * states + sinusoidal_positions(steps, width, states.device)
+
+
+def learned_cls(embed: nn.Module, width: int) -> None:
+    """A [CLS] that is trained: (D,)."""
+    embed.cls = nn.Parameter(torch.randn(width) / math.sqrt(width))
+
+
+# The paper's body and the released code's, by the name of the option.
+POSITIONS = {"sinusoidal": with_positions, "none": official.bags_of_steps}
+CLS = {"learned": learned_cls, "zeros": official.zero_cls}
+
+
 class Embed(nn.Module):
     """Features -> scaled embeddings with positions, a [CLS] head prepended (MulT, arXiv 1906.00295)."""
+
+    cls: Tensor  # (D,)
 
     def __init__(self, features: int, width: int, kernel: int, positional: str, cls: str, cut: float) -> None:
         super().__init__()
         self.standardise = Standardise(features, cut)
         self.project = nn.Conv1d(features, width, kernel, padding=kernel // 2, bias=False)
-        self.width, self.positional = width, positional
-        self.cls = nn.Parameter(torch.randn(width) / math.sqrt(width)) if cls == "learned" else None
+        self.positioned = POSITIONS[positional]
+        CLS[cls](self, width)
 
     def head(self) -> Tensor:
         """(D,) the embedding of [CLS], position 0 included."""
-        cls = self.cls if self.cls is not None else torch.zeros_like(self.project.weight[:, 0, 0])
-        return self._place(cls[None, None])[0, 0]
-
-    def _place(self, states: Tensor) -> Tensor:
-        if self.positional == "none":
-            return states
-        return math.sqrt(self.width) * states + sinusoidal_positions(states.shape[1], self.width, states.device)
+        return self.positioned(self.cls[None, None])[0, 0]
 
     def forward(self, features: Tensor, real: Tensor) -> Tensor:
         """(B, T, D_m), (B, T) -> (B, T+1, D)"""
         clean = self.standardise(features, real)
         states = self.project(clean.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
-        if self.cls is None:
-            # The released code prepends the zeros to the features; without a bias that is the same here.
-            states = F.pad(states, (0, 0, 1, 0))
-        else:
-            states = torch.cat([self.cls.expand(len(states), 1, -1), states], dim=1)
-        return self._place(states) * masks.with_head(real)[:, :, None]
+        states = torch.cat([self.cls.expand(len(states), 1, -1), states], dim=1)
+        return self.positioned(states) * masks.with_head(real)[:, :, None]

@@ -16,6 +16,16 @@ from ..config import DynamicsConfig
 # ---- backbone ---------------------------------------------------------------------------------------------
 
 
+def bags_of_steps(states: Tensor) -> Tensor:
+    """positional=none: nothing says where a step stands."""
+    return states
+
+
+def zero_cls(embed: nn.Module, width: int) -> None:
+    """cls=zeros: nothing is trained. Zeros are prepended to the features there; without a bias that is the same."""
+    embed.register_buffer("cls", torch.zeros(width), persistent=False)
+
+
 class PostNormEncoder(nn.Module):
     """backbone=official: PyTorch's post-norm layer, feed-forward of width D (B2)."""
 
