@@ -9,9 +9,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
 from . import terminal
 from .config import Condition
@@ -21,7 +22,7 @@ from .settings import described
 
 
 class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
 
@@ -181,7 +182,11 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"a whole number was expected, found {text!r}") from None
 
 
-_WORDS = {float: (_number, "NUMBER"), int: (_whole, "N"), str: (str, "NAME")}
+_WORDS: dict[type, tuple[Callable[[str], Any], str]] = {
+    float: (_number, "NUMBER"),
+    int: (_whole, "N"),
+    str: (str, "NAME"),
+}
 
 
 def _assignment(text: str) -> tuple[str, str, object]:
@@ -205,7 +210,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from .experiments import runs
 
     terminal.careful()
-    changes: dict[str, dict[str, object]] = {"model": {}, "train": {}, "data": {}}
+    changes: dict[str, Any] = {"model": {}, "train": {}, "data": {}}
     for section, name, value in arguments.set:
         changes[section][name] = value
     for section, name in (("model", "window"), ("model", "mu"), ("train", "epochs")):
@@ -220,10 +225,8 @@ def _run(arguments: argparse.Namespace) -> None:
     try:
         made = runs.make(experiment, arguments.data_dir, states=arguments.out, resume=arguments.resume)
     except KeyboardInterrupt:
-        told = (
-            f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else "nothing was written"
-        )
-        raise KeyboardInterrupt(told) from None
+        kept = f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else ""
+        raise KeyboardInterrupt(kept or "nothing was written") from None
     if arguments.out:
         path = runs.leave(made, arguments.out)
         with suppress(OSError):  # the run is finished, whatever becomes of its state
@@ -289,7 +292,7 @@ def _check_folder(name: str) -> None:
         raise InputError(f"--out {folder} cannot be written: {there} is not a folder open to you")
 
 
-def _print_record(record: dict[str, object]) -> None:
+def _print_record(record: dict[str, Any]) -> None:
     about = "{system} on {dataset}, {pair}, survival {survival}, setting {setting}, seed {seed}"
     print(about.format(**record))
     for name, value in record["metrics"].items():

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,10 @@ from typing import BinaryIO
 
 from .errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows locks otherwise, see `locked`
-    fcntl = None
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
          stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}  # fmt: skip
@@ -80,6 +80,14 @@ def own(path: str | Path) -> BinaryIO:
     """
     flags = os.O_RDWR | os.O_CREAT | _BINARY | _AT_ONCE | _NO_LINK
     return os.fdopen(_open(path, flags, "write"), "r+b")
+
+
+def _lock(file: BinaryIO) -> None:
+    """Take the lock of an open file, or raise `OSError` at once."""
+    if sys.platform == "win32":
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import named
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, Condition, TrainConfig, settings
 from .data.speech import SPEECH
 from .errors import InputError, one_of
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .data import Source, Splits
@@ -30,7 +31,7 @@ class SystemEntry:
     train: dict[str, object] = field(default_factory=dict)
 
     @property
-    def kind(self) -> "type[System]":
+    def kind(self) -> "type[System[Any]]":
         """Its class.
 
         Raises:
@@ -143,7 +144,7 @@ class DatasetEntry:
         """Its options, each in one form: 1 and 1.0 are one setting."""
         if self.config is None:
             return options
-        filled = settings(named.find(self.config), {}, **options)
+        filled: Settings = settings(named.find(self.config), {}, **options)
         return {name: getattr(filled, name) for name in options}
 
     @property
@@ -151,32 +152,32 @@ class DatasetEntry:
         return self.pair + self.others
 
 
-def _known(dataset: str, options: dict[str, object], *known: str) -> dict[str, object]:
+def _known(dataset: str, options: dict[str, Any], *known: str) -> dict[str, Any]:
     """The options of a data set, or an error that names the first unknown one."""
     for option in options:
         one_of(f"option of {dataset}", option, known)
     return options
 
 
-def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+def _smartwatch(folder: Path, pair: tuple[str, ...], options: dict[str, Any]) -> "Source":
     from .data import smartwatch
 
     return smartwatch.read("magnitude" in pair, **_known("smartwatch", options, "folds"))
 
 
-def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+def _spelling(folder: Path, pair: tuple[str, ...], options: dict[str, Any]) -> "Source":
     from .data import spelling
 
     return spelling.read(**options)
 
 
-def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+def _planted(folder: Path, pair: tuple[str, ...], options: dict[str, Any]) -> "Source":
     from .data import planted
 
     return planted.read("third" in pair, **options)
 
 
-def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, Any]) -> "Source":
     from .data import arrays
 
     return arrays.read(folder, **_known("arrays", options, "task"))
@@ -185,7 +186,7 @@ def _arrays(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> 
 def _speech(name: str, visible: str, victim: str, other: str) -> DatasetEntry:
     """People who speak: text, video and audio from the files in the folder of that name."""
 
-    def read(folder: Path, pair: tuple[str, ...], options: dict[str, object]) -> "Source":
+    def read(folder: Path, pair: tuple[str, ...], options: dict[str, Any]) -> "Source":
         from .data import folders
 
         return folders.read(name, folder, pair, **_known(name, options, "longest", "loss"))
@@ -269,9 +270,9 @@ def follow(options: dict[str, object], seed: int) -> dict[str, object]:
 
 def load(
     name: str,
-    pair: tuple[str, str] | None = None,
+    pair: tuple[str, ...] | None = None,
     survival: float = 1.0,
-    setting: str = "A",
+    setting: Literal["A", "B", "R"] = "A",
     seed: int = 0,
     labelled: float = 1.0,
     data_dir: str | Path | None = None,

@@ -5,10 +5,10 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from .errors import InputError, shown
 from .interrupt import leave
@@ -50,7 +50,7 @@ class _Results(_Stream):
     def flush(self) -> None:
         self._try(self.stream.flush)
 
-    def _try(self, action: object) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
         try:
             action()
         except BrokenPipeError:  # whoever read it has gone, and wants no more
@@ -141,7 +141,7 @@ def finished(status: int) -> None:
     _set(lambda *_: os._exit(status))
 
 
-def _set(handler: object) -> None:
+def _set(handler: Any) -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a job of the background is not to hear it
         with suppress(ValueError, TypeError):  # not of a thread; not one that Python has set
             signal.signal(signal.SIGINT, handler)
@@ -153,7 +153,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _swallowed(told: "sys.UnraisableHookArgs", hook: object) -> None:
+def _swallowed(told: "sys.UnraisableHookArgs", hook: Callable[["sys.UnraisableHookArgs"], object]) -> None:
     """Where nothing may be raised, such as in a destructor, Ctrl-C would be lost: it is pressed again."""
     if told.exc_type is KeyboardInterrupt:
         _thread.interrupt_main()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ def growth_table(
     return rows
 
 
-def transport_report(small: bool = False) -> dict[str, object]:
+def transport_report(small: bool = False) -> dict[str, Any]:
     """Everything `mmalign bench transport --json` prints. `small`: a few seconds, for tests and chapters."""
     shapes, grids = (SHAPES[:1], {"T": GROWTH["T"][:2]}) if small else (SHAPES, GROWTH)
     solvers = transport_table(shapes, repeats=3 if small else 5)  # says so where POT is not there

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -238,7 +238,7 @@ def leave(made: Run, folder: str | Path) -> Path:
     return store(made.record, folder, made.trace.to_bytes())
 
 
-def training_report(dataset: str = "smartwatch", repeats: int = 3, **options: object) -> dict[str, object]:
+def training_report(dataset: str = "smartwatch", repeats: int = 3, **options: object) -> dict[str, Any]:
     """What an epoch of each system costs: median seconds, and how many times an epoch of `single`.
 
     The systems take turns, so that whatever else the machine does meets all of them. Warm-up epochs do not

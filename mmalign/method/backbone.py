@@ -5,7 +5,7 @@ Hidden sequences are (B, T+1, D), the [CLS] head in front; `real` is (B, T+1) he
 """
 
 import math
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +71,8 @@ class CrossStack(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
+        blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
+        self.blocks = cast(list[CrossBlock], blocks)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, target: Tensor, source: Tensor, real: Tensor) -> Tensor:
@@ -114,15 +115,17 @@ class Backbone(nn.Module):
     def __init__(self, spec: DataSpec, config: BackboneConfig, encoders: int = 2) -> None:
         super().__init__()
         width, heads, dropout = config.width, config.heads, config.dropout
-        self.embed = nn.ModuleList(
+        embed = nn.ModuleList(
             Embed(features, width, config.kernel, config.positional, config.cls, config.clip_features)
             for features in spec.widths[:encoders]
         )
+        self.embed = cast(list[Embed], embed)
         encoder, fusion, head = ENCODERS[config.backbone], FUSIONS[config.backbone], HEADS[config.head]
         self.encoders = nn.ModuleList(
             encoder(width, heads, config.encoder_layers, config.encoder_dropout) for _ in self.embed
         )
-        self.fusion = nn.ModuleList(fusion(width, heads, config.fusion_layers, dropout) for _ in range(2))
+        both = nn.ModuleList(fusion(width, heads, config.fusion_layers, dropout) for _ in range(2))
+        self.fusion = cast(list[CrossStack | official.DecoderFusion], both)
         self.answer = Readout(head(2 * width, width, spec.outputs, spec.task, dropout), spec)
 
     def learn_scales(self, samples: Samples) -> None:

@@ -6,6 +6,8 @@ variant) are run step by step over the batch in compiled code, forward and backw
 numba, PyTorch's own runs; both agree to rounding.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,20 +15,32 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 try:
     from . import gru_compiled as compiled
-except ModuleNotFoundError as error:  # without numba
-    if error.name != "numba":
+
+    COMPILED = True
+except ModuleNotFoundError as error:
+    if error.name != "numba":  # what is missing is ours
         raise
-    compiled = None
+    COMPILED = False
 
 
 class BidirectionalGRU(nn.GRU):
     """One layer, both directions: (B, T, D), (B,) true lengths -> (B, T, 2H), 0 on padding."""
 
+    # torch makes these: (3H, D), (3H, H) and (3H,) of the gates, one of each for a direction.
+    weight_ih_l0: Tensor
+    weight_ih_l0_reverse: Tensor
+    weight_hh_l0: Tensor
+    weight_hh_l0_reverse: Tensor
+    bias_ih_l0: Tensor
+    bias_ih_l0_reverse: Tensor
+    bias_hh_l0: Tensor
+    bias_hh_l0_reverse: Tensor
+
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__(features, hidden, batch_first=True, bidirectional=True)
 
-    def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
-        if compiled and sequence.device.type == "cpu":
+    def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]  # lengths, no state
+        if COMPILED and sequence.device.type == "cpu":
             return self._compiled(sequence, lengths)
         packed = pack_padded_sequence(sequence, lengths.cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(super().forward(packed)[0], batch_first=True, total_length=sequence.shape[1])[0]
@@ -36,14 +50,15 @@ class BidirectionalGRU(nn.GRU):
         inputs = F.linear(sequence, weights, torch.cat([self.bias_ih_l0, self.bias_ih_l0_reverse]))
         across = torch.stack([self.weight_hh_l0, self.weight_hh_l0_reverse])  # (2, 3H, H)
         biases = torch.stack([self.bias_hh_l0, self.bias_hh_l0_reverse])  # (2, 3H)
-        return _Scan.apply(inputs.unflatten(2, (2, -1)), across, biases, lengths).flatten(2)
+        states: Tensor = _Scan.apply(inputs.unflatten(2, (2, -1)), across, biases, lengths)  # type: ignore[no-untyped-call]
+        return states.flatten(2)
 
 
 class _Scan(torch.autograd.Function):
     """The recurrence: gate inputs (B, T, 2, 3H), weights (2, 3H, H), biases (2, 3H) -> states (B, T, 2, H)."""
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, weights: Tensor, biases: Tensor, lengths: Tensor) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weights: Tensor, biases: Tensor, lengths: Tensor) -> Tensor:
         across = weights.transpose(1, 2).contiguous()
         arrays = (value.contiguous().numpy() for value in (inputs, across, biases, lengths))
         states, before, gates, recalls = map(torch.from_numpy, compiled.gru_forward(*arrays))
@@ -51,7 +66,7 @@ class _Scan(torch.autograd.Function):
         return states
 
     @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         arrays = (value.contiguous().numpy() for value in (upstream, *ctx.saved_tensors))
         into, within = map(torch.from_numpy, compiled.gru_backward(*arrays))
         within = within.permute(2, 3, 0, 1).flatten(2)  # (2, 3H, B*T)
