@@ -82,14 +82,6 @@ def own(path: str | Path) -> BinaryIO:
     return os.fdopen(_open(path, flags, "write"), "r+b")
 
 
-def _lock(file: BinaryIO) -> None:
-    """Take the lock of an open file, or raise `OSError` at once."""
-    if sys.platform == "win32":
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 @contextmanager
 def locked(path: str | Path, held: str) -> Iterator[BinaryIO]:
     """Hold the lock that a file stands for. It goes with its process, however that ends.
@@ -112,7 +104,8 @@ def locked(path: str | Path, held: str) -> Iterator[BinaryIO]:
 
 
 def _lock(file: BinaryIO) -> None:
-    if fcntl:
+    """Take the lock of an open file, or raise `OSError` at once."""
+    if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return
     file.seek(FAR)  # where nothing is written: on Windows nobody else can read a byte that is locked
