@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from typing import BinaryIO
 
 from .errors import InputError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
+try:
     import fcntl
+except ImportError:  # Windows locks otherwise, see `_lock`
+    fcntl = None  # type: ignore[assignment]
+    import msvcrt
 
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
          stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}  # fmt: skip
@@ -105,12 +105,12 @@ def locked(path: str | Path, held: str) -> Iterator[BinaryIO]:
 
 def _lock(file: BinaryIO) -> None:
     """Take the lock of an open file, or raise `OSError` at once."""
-    if sys.platform != "win32":
+    if fcntl:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return
     file.seek(FAR)  # where nothing is written: on Windows nobody else can read a byte that is locked
     try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     finally:
         file.seek(0)
 
