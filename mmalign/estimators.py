@@ -22,7 +22,7 @@ from .data import Splits, make_splits
 from .data.pairs import Pairs
 from .data.source import LEFT_OUT, TRAIN, VALID, Source, as_array, is_nothing
 from .errors import InputError
-from .prediction import outputs
+from .prediction import impute, outputs
 from .system import System, read_saved
 from .training import fit
 
@@ -113,6 +113,11 @@ class MissingModality(BaseEstimator):
         check_is_fitted(self, "system_")
         pairs = self._pairs(X)
         return outputs(self.system_, pairs.without_victim() if self.setting == "A" else pairs)
+
+    def impute(self, X: Any) -> Pairs:
+        """The pairs with each absent victim imagined, in the sensor's own unit; see `mmalign.impute`."""
+        check_is_fitted(self, "system_")
+        return impute(self.system_, self._pairs(X))
 
     # ---- a file -------------------------------------------------------------------------------------------
 

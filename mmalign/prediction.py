@@ -33,17 +33,51 @@ def predict(system: System, pairs: Pairs) -> np.ndarray:
 
 def outputs(system: System, pairs: Pairs) -> Tensor:
     """(N,) scores or (N, K) logits of new pairs, on the CPU; as `predict`."""
-    if not isinstance(pairs, Pairs):
-        raise InputError(f"predict takes Pairs, found {type(pairs).__name__}: mmalign.Pairs(visible, victim)")
-    _check(system.spec, pairs)
-    if system.training:
-        system.eval()
-    device = next(system.parameters()).device
+    device = _ready(system, pairs)
     with torch.inference_mode():
         if len(pairs) <= AT_ONCE:
             return _answer(system, pairs.batch(system.spec.widths), device)
         parts = [pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE)]
         return torch.cat([_answer(system, part.batch(system.spec.widths), device) for part in parts])
+
+
+def impute(system: System, pairs: Pairs) -> Pairs:
+    """The same pairs, in place of each absent victim the one that the system imagines: readings, in their own unit.
+
+    Only some systems imagine what a sensor would have read: `mm-align-plus` and `mfm`. The paper's own imagines hidden
+    states (its `impute`), which have no unit.
+
+    Args:
+        system: what `fit` trained or `restore` read.
+        pairs: new pairs; where a victim is there it stays as it is.
+
+    Raises:
+        ValueError: the system imagines no readings; or as `predict`.
+    """
+    device = _ready(system, pairs)
+    if not (hasattr(system, "with_imagined") and getattr(system.config, "imagines", True)):
+        kind = type(system).__name__
+        raise InputError(f"this {kind} imagines no readings of the victim; mm-align-plus and mfm do")
+    victims, absent = pairs.victim, np.flatnonzero(~pairs.present[:, 1].numpy())
+    for start in range(0, len(absent), AT_ONCE):
+        places = absent[start : start + AT_ONCE]
+        batch = pairs[places].batch(system.spec.widths)
+        system.check_samples(batch)
+        with torch.inference_mode():
+            made = system.with_imagined(batch.to(device)).victim.cpu().numpy()
+        for place, one, length in zip(places, made, batch.lengths, strict=True):
+            victims[place] = one[:length]
+    return Pairs(pairs.visible, victims, rates=pairs.rates, names=pairs.names, groups=pairs.groups)
+
+
+def _ready(system: System, pairs: Pairs) -> torch.device:
+    """Where the system is, once it is clear that the pairs are for it."""
+    if not isinstance(pairs, Pairs):
+        raise InputError(f"Pairs were expected, found {type(pairs).__name__}: mmalign.Pairs(visible, victim)")
+    _check(system.spec, pairs)
+    if system.training:
+        system.eval()
+    return next(system.parameters()).device
 
 
 def _answer(system: System, batch: Batch, device: torch.device) -> Tensor:

@@ -5,11 +5,13 @@ import warnings
 
 import numpy as np
 import pytest
+import small
 import torch
 
 import mmalign
 from mmalign import InputError, Pairs
 from mmalign.prediction import outputs
+from mmalign.registry import SYSTEMS
 
 N, T = 60, 20
 
@@ -75,7 +77,7 @@ def test_pairs_of_another_kind_are_refused(trained):
         mmalign.predict(model, Pairs([one[:, :5] for one in pairs.visible]))
     with pytest.raises(InputError, match="needs the visible modality of every sample"):
         mmalign.predict(model, Pairs(None, pairs.visible[:2]))
-    with pytest.raises(InputError, match=r"predict takes Pairs, found ndarray: mmalign.Pairs\(visible, victim\)"):
+    with pytest.raises(InputError, match=r"Pairs were expected, found ndarray: mmalign.Pairs\(visible, victim\)"):
         mmalign.predict(model, np.zeros((1, T, 6)))
 
 
@@ -102,3 +104,40 @@ def test_a_single_window_takes_two_milliseconds_at_most_after_the_first(trained)
             taken.append(time.process_time() - started)
         medians.append(np.median(taken))
     assert min(medians) < 0.002
+
+
+# ---- the victim itself ------------------------------------------------------------------------------------
+
+IMAGINES = [name for name in small.NAMES if hasattr(SYSTEMS[name].kind, "with_imagined")]
+
+
+def readings():
+    """Pairs of 4 to 9 steps whose victim is 100 + 50 times the visible sequence, absent in every third."""
+    draw = np.random.default_rng(0)
+    visible = [draw.normal(size=(4 + n % 6, 1)).repeat(2, axis=1) for n in range(N)]
+    victim = [100 + 50 * one[:, :1] if n % 3 else None for n, one in enumerate(visible)]
+    return Pairs(visible, victim, names=("acc", "gyro"), groups=np.arange(N) // 2), np.arange(N) % 2 == 0
+
+
+@pytest.mark.parametrize("name", IMAGINES)
+def test_absent_victims_are_imagined_in_their_own_shape_and_unit_and_others_stay(name, monkeypatch):
+    pairs, labels = readings()
+    model = mmalign.MissingModalityClassifier(name, train={"epochs": 30, "lr": 1e-2}, random_state=0)
+    full = model.fit(pairs, labels).impute(pairs)
+    assert full.present.all() and full.names == pairs.names and (full.groups == pairs.groups).all()
+    known, unknown = ([one for one in range(N) if bool(one % 3) is kind] for kind in (True, False))
+    assert all((full.victim[one] == pairs.victim[one]).all() for one in known)
+    assert all(full.victim[one].shape == (len(pairs.visible[one]), 1) for one in unknown)
+    made = np.concatenate([full.victim[one] for one in unknown])
+    assert 50 < made.mean() < 150  # in the unit of the sensor, not in standard deviations
+    monkeypatch.setattr("mmalign.prediction.AT_ONCE", 7)
+    for one, other in zip(mmalign.impute(model.system_, pairs).victim, full.victim, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mm-align", "copy", "single"])
+def test_systems_that_imagine_no_readings_say_who_does(name):
+    data = small.planted()
+    system = small.build(name, data)
+    with pytest.raises(InputError, match="imagines no readings of the victim; mm-align-plus and mfm do"):
+        mmalign.impute(system, Pairs(np.zeros((2, 3, data.spec.widths[0]))))

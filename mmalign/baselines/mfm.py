@@ -134,9 +134,16 @@ class MFM(Imputing[MFMConfig]):
 
     def reencode(self, decoded: Tensor, batch: Batch) -> Tensor:
         """(B, T, D2) decoded victims -> (B, T+1, D), through the door that real ones take."""
+        return self.backbone.encode(self._in_its_unit(decoded, batch), 1)
+
+    def with_imagined(self, batch: Batch) -> Batch:
+        """The same samples, all with a decoded victim (B, T, D2), whether they have one or not."""
+        guesses = self.guessed_codes(self.backbone.encode(batch, 0), batch)
+        return self._in_its_unit(self.decode(1, *guesses, batch), batch)
+
+    def _in_its_unit(self, decoded: Tensor, batch: Batch) -> Batch:
         victim = self.backbone.embed[1].standardise.undo(decoded.to(batch.victim.dtype))
-        made = replace(batch, features=(batch.visible, victim))
-        return self.backbone.encode(made, 1)
+        return replace(batch, features=(batch.visible, victim))
 
     # ---- what every system says -----------------------------------------------------------------------
 
