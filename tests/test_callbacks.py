@@ -6,6 +6,7 @@ import csv
 import pytest
 import small
 
+import mmalign
 from mmalign import InputError
 from mmalign.callbacks import CSVLog, TensorBoardLog, numbers
 from mmalign.training import History
@@ -47,6 +48,32 @@ def test_tensorboard_is_told_each_number_of_the_epoch_once():
         log(None, History(rows=ROWS[:count]))
     assert ("task/task", 2.0, 0) in writer.told and ("valid/mae", 0.5, 1) in writer.told
     assert len(writer.told) == len({*writer.told}) == 2 + 5
+
+
+def test_both_logs_watch_a_training_through_fit(tmp_path):
+    data, writer = small.planted(), Writer()
+    system = small.build("mm-align", data)
+    logs = [CSVLog(tmp_path / "curve.csv"), TensorBoardLog(writer)]
+    history = mmalign.fit(system, data, mmalign.TrainConfig(epochs=3), progress=False, callbacks=logs)
+    with open(tmp_path / "curve.csv", newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    for epoch, row in enumerate(history.rows):
+        expected = {name: value for name, value in numbers(row).items() if name != "epoch"}
+        assert {name: value for name, value, step in writer.told if step == epoch} == expected
+        assert {name: float(value) for name, value in written[epoch].items() if value} == numbers(row)
+
+
+def test_tensorboard_itself_reads_back_what_it_was_told(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data, log = small.planted(), TensorBoardLog(tmp_path)
+    config = mmalign.TrainConfig(epochs=3)
+    history = mmalign.fit(small.build("single", data), data, config, progress=False, callbacks=[log])
+    log.writer.close()
+    read = EventAccumulator(str(tmp_path)).Reload()
+    told = [event.value for event in read.Scalars("valid_loss")]
+    assert told == pytest.approx(history.column("valid_loss"), rel=1e-6)
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):

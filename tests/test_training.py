@@ -1,6 +1,9 @@
 """The one loop: EV1, TR3, the clock, clipping, selection, the sealed test split."""
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import chain
 
@@ -276,6 +279,38 @@ def test_the_clock_counts_training_steps_and_no_evaluation(monkeypatch):
     model.loss, model.answer = slow_loss, slower_answer
     history = fit(model, data, batch_size=9)
     assert history.train_seconds == history.steps == 3 * 4
+
+
+def test_waiting_for_the_compiler_is_no_training(monkeypatch):
+    data, now, compiled = small.planted(), [0.0], [0.0]
+    model = toy(data)
+    loss = model.loss
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training, "_seconds_compiling", lambda: compiled[0])
+
+    def loss_that_compiles(batch):
+        now[0] += 31 if not compiled[0] else 1
+        compiled[0] = 30.0
+        return loss(batch)
+
+    model.loss = loss_that_compiles
+    history = fit(model, data, batch_size=9)
+    assert history.train_seconds == history.steps == 3 * 4
+
+
+@pytest.mark.slow
+def test_a_fresh_installation_books_no_compiling_as_training(tmp_path):
+    """In a process of its own, whose compiler has nothing in its cache."""
+    script = (
+        "import mmalign; data = mmalign.load('planted', survival=0.5, samples=100)\n"
+        "model, config = mmalign.MMAlign.from_data(data), mmalign.TrainConfig(epochs=3)\n"
+        "history = mmalign.fit(model, data, config, progress=False)\n"
+        "from mmalign import compiling; print(compiling.seconds_compiling(), history.train_seconds)"
+    )
+    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, check=True)
+    compiled, trained = map(float, done.stdout.split())
+    assert 0 < trained < compiled  # a third of a second, and some
 
 
 @pytest.mark.slow

@@ -119,10 +119,13 @@ def within(proposal: dict, least: int, most: int) -> int:
     return value
 
 
-def square(what: str, values: Tensor) -> list[list[float]]:
-    """(l, l) -> rows to store."""
+def square(what: str, values: "Tensor | np.ndarray") -> list[list[float]]:  # noqa: F821
+    """(l, l) -> rows to store. Each may come into the window, and a page knows no infinity."""
+    values = torch.as_tensor(values)
     if values.dim() != 2 or values.shape[0] != values.shape[1]:
         raise InputError(f"{what} must have shape (l, l), found {tuple(values.shape)}")
+    for row, column in (~values.isfinite()).nonzero()[:1].tolist():
+        raise InputError(f"{what} must be finite, found {values[row, column]} at row {row}, column {column}")
     return rounded(values)
 
 
