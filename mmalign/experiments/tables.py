@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ BOUNDS = (
 )  # depend on neither survival nor setting: one run of a seed stands for all of them
 GENERATED = ("planted",)  # whose last bits are the machine's, so that their digest says nothing of the run
 LARGEST = 2**30  # bytes of a file of rows
+PART = 2000  # records that are held at a time: of a hundred thousand only the rows stay in memory
 NESTED = ("metrics", "config", "versions")
 BETTER = {"mae": "lower", "train_seconds": "lower", "seconds_per_epoch": "lower"}
 BETTER |= dict.fromkeys(("accuracy", "f1_macro", "f1_weighted", "acc2", "f1", "acc7", "corr"), "higher")
@@ -47,20 +49,26 @@ def records(place: str | Path) -> list[dict[str, object]]:
     Raises:
         ValueError: nothing there, or something that is no record, or one run twice; the message says where.
     """
-    found = {}
-    for where, text in _texts(Path(place)):
+    found = {row["run"]: record for row, record in _checked(Path(place))}
+    return [found[name] for name in sorted(found)]
+
+
+def _checked(place: Path) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+    """Each record as a row and as it is, in the order in which they stand."""
+    names = set()
+    for where, text in _texts(place):
         try:
             record = from_json(text)
-            _check(record)
+            row = _row(record)
+            _check(row, record)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where} is not the record of a run: {type(error).__name__}: {error}") from None
-        name = name_of(record)
-        if name in found:
-            raise InputError(f"{where} holds a run that was there before: {name}")
-        found[name] = record
-    if not found:
+        if row["run"] in names:
+            raise InputError(f"{where} holds a run that was there before: {row['run']}")
+        names.add(row["run"])
+        yield row, record
+    if not names:
         raise InputError(f"{place} holds no records")
-    return [found[name] for name in sorted(found)]
 
 
 def _texts(place: Path) -> Iterator[tuple[str, str]]:
@@ -76,9 +84,8 @@ def _texts(place: Path) -> Iterator[tuple[str, str]]:
     yield from ((str(place / name), read_text(place / name)) for name in names)
 
 
-def _check(record: dict[str, object]) -> None:
-    """Raise some error unless it has what the functions below rely on."""
-    row = _row(record)
+def _check(row: dict[str, object], record: dict[str, object]) -> None:
+    """Raise some error unless they have what the functions below rely on."""
     for name, value in row.items():
         if not isinstance(value, str | int | float | None):
             raise TypeError(f"{name} is a {type(value).__name__}")
@@ -92,7 +99,8 @@ def _check(record: dict[str, object]) -> None:
 
 def _row(record: dict[str, object]) -> dict[str, object]:
     """A record without its nesting: `mae`, `model.window`, `threads`, `versions.torch`."""
-    row = {key: record[key] for key in RECORD if key not in NESTED} | {"run": name_of(record)} | record["metrics"]
+    row = {key: record[key] for key in RECORD if key not in NESTED} | {"run": name_of(record)}
+    row |= {name: np.nan if value is None else value for name, value in record["metrics"].items()}
     row |= {key: record["config"][key] for key in ("device", "threads")}
     for section, content in {**record["config"], "versions": record["versions"]}.items():
         if section not in row:
@@ -106,8 +114,15 @@ def frame(found: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def read(place: str | Path) -> pd.DataFrame:
-    """The rows of a sweep's folder, or of a file with one record a line."""
-    return frame(records(place))
+    """The rows of a sweep's folder, or of a file with one record a line, in the order of their names.
+
+    Raises:
+        ValueError: as `records` does.
+    """
+    left, parts = _checked(Path(place)), []
+    while some := [row for row, _ in islice(left, PART)]:
+        parts.append(pd.DataFrame(some))
+    return pd.concat(parts).sort_values("run", ignore_index=True)
 
 
 def lines(found: list[dict[str, object]]) -> str:
