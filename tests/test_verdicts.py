@@ -12,7 +12,7 @@ from scipy.stats import t as student  # the table at the end of a book; no stati
 
 import mmalign
 from mmalign import cli
-from mmalign.experiments import runs, tables, traces, verdicts
+from mmalign.experiments import grids, runs, tables, traces, verdicts
 from mmalign.experiments.statistics import Paired
 
 BOOK = Path(mmalign.__file__).parents[1] / "book"
@@ -149,10 +149,11 @@ STORED = [path for path in sorted((BOOK / "grids").glob("*.yaml")) if (BOOK / f"
 def test_every_verdict_of_the_book_is_the_one_by_hand(path):
     plan = verdicts.read_plan(path)
     if plan.primary:
-        from mmalign.experiments import grids
-
-        file = BOOK / f"results/{path.stem}.jsonl"
-        compare(verdicts.verdicts(plan, tables.read(file), file), by_hand(grids.open_grid(path).head, file))
+        file, head = BOOK / f"results/{path.stem}.jsonl", grids.open_grid(path).head
+        found = verdicts.answered(path, file).dropna(subset="low")
+        head["primary"] = [one for one in head["primary"] if one["question"] in [*found["question"]]]
+        assert len(head["primary"]) == len(found) > 0
+        compare(found, by_hand(head, file))
 
 
 # Comparisons of rows that are stored, made up for this test: every kind of claim and of noise.
@@ -348,6 +349,8 @@ def test_a_grid_without_rows_has_questions_and_no_answers(tmp_path):
     file.write_text(tables.lines(found))
     (known,) = verdicts.answered(grid, file).to_dict("records")
     assert known.keys() == line.keys() and known["verdict"] == "holds"
+    file.write_text(tables.lines(found[:3]))  # one arm is still to be run
+    assert verdicts.answered(grid, file)["verdict"].tolist() == ["not testable here"]
 
 
 def test_the_command_prints_a_line_for_each_primary_comparison(tmp_path, capsys):

@@ -1,7 +1,7 @@
 """The verdict on each comparison that a grid file names before its runs: difference, interval, chance, a word."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isnan
 from pathlib import Path
 
@@ -152,20 +152,36 @@ def verdicts(plan: Plan, rows: pd.DataFrame, place: str | Path | None = None) ->
 
 
 def answered(grid: str | Path, file: str | Path) -> pd.DataFrame:
-    """The verdicts of a grid file on its rows; where those are not there, its questions without an answer.
+    """The verdicts of a grid file on its rows; a question whose runs are not there, or not all yet, has no answer.
 
     Returns:
-        What `verdicts` returns; without rows the numbers are NaN, and the verdict is "not testable here".
+        What `verdicts` returns; without runs the numbers are NaN, and the verdict is "not testable here".
 
     Raises:
         ValueError: as `read_plan` and `verdicts` do.
     """
     plan = read_plan(grid)
-    if Path(file).exists():
-        return verdicts(plan, tables.read(file), file)
-    asked = [{"question": one.question, "claim": one.claim, "metric": one.metric} for one in plan.primary]
-    columns = ("difference", "low", "high", "seeds", "p", "holm", "bh", "matters")
-    return pd.DataFrame(asked).assign(**dict.fromkeys(columns, float("nan")), verdict="not testable here")
+    rows = tables.read(file) if Path(file).exists() else None
+    there = [rows is not None and _has_runs(one, rows) for one in plan.primary]
+    known = replace(plan, primary=tuple(one for one, has in zip(plan.primary, there, strict=True) if has))
+    found = iter(verdicts(known, rows, file).to_dict("records") if known.primary else [])
+    numbers = ("difference", "low", "high", "seeds", "p", "holm", "bh", "matters")
+    lines = [
+        next(found)
+        if has
+        else {"question": one.question, "claim": one.claim, "metric": one.metric}
+        | dict.fromkeys(numbers, float("nan"))
+        | {"verdict": "not testable here"}
+        for one, has in zip(plan.primary, there, strict=True)
+    ]
+    return pd.DataFrame(lines)
+
+
+def _has_runs(one: Comparison, rows: pd.DataFrame) -> bool:
+    try:
+        return all(len(tables.matching(rows, one.where | settings)) for settings in (one.ours, one.theirs))
+    except InputError:
+        return False
 
 
 def _arm(
