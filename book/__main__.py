@@ -182,6 +182,12 @@ def fuzz() -> None:
 
 
 @command
+def mutants() -> None:
+    """change one operator or number at a time, and see whether the module's own tests notice; about ten minutes"""
+    python("tests/mutants.py")
+
+
+@command
 def times() -> None:
     """time the chapters, one after the other, and store the seconds"""
     python("book/chapters.py", "time")

@@ -597,9 +597,9 @@ def surroundings(seed, sound, place):
     line = f"{limit} {sys.executable} -m mmalign {words} {stream}; echo status $? >{place}/status"
     if "|" in stream:
         line = f"{limit} ({sys.executable} -m mmalign {words}; echo status $? >{place}/status) {stream}"
-    began = time.monotonic()
+    began = _used()
     try:
-        done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, timeout=120, check=False, cwd=place)
+        done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, timeout=900, check=False, cwd=place)
         out, err = done.stdout, done.stderr
         told = Path(place, "status").read_text().split() if Path(place, "status").exists() else ["status", "1"]
         status = int(told[1])
@@ -614,7 +614,7 @@ def surroundings(seed, sound, place):
     right = status in (0, 2) and b"Traceback" not in err and err.count(b"\n") <= 1 and b"\x1b" not in out + err
     told = f"surroundings: {limit} {words} {stream} { ({k: v for k, v in env.items() if os.environ.get(k) != v}) }"
     wrong = "" if right else f"status {status}"
-    return Outcome(seed, told, err.decode(errors="replace"), status, time.monotonic() - began, 0, wrong)
+    return Outcome(seed, told, err.decode(errors="replace"), status, _used() - began, 0, wrong)
 
 
 # ---- many trials -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Would the tests notice? One operator or number at a time is changed, and a module's own tests are run.
 
-    python tests/mutants.py [--count 8] [--seed 0] [--modules losses.py ...]
+    python tests/mutants.py [--count 4] [--seed 0] [--modules losses.py ...]
 
 What is changed is drawn by the seed from all places of a module; a change is killed where its tests fail, crash or do
 not end. The package is copied first: the checkout stays as it is. Survivors are shown, those of `EQUIVALENT` apart.
@@ -200,7 +200,7 @@ def tried(modules, count, seed):
 def main():
     """Draw, try, tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=8, help="changes of each module")
+    parser.add_argument("--count", type=int, default=4, help="changes of each module")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--modules", nargs="*", default=[*OWN_TESTS], metavar="MODULE")
     options = parser.parse_args()

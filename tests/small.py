@@ -32,6 +32,18 @@ def data_for(name, **options):
     return planted(**{**options, **whole})
 
 
+def spoken(task="regression", count=40, steps=12, words=5, seed=0):
+    """Texts, one column of word numbers, in which two words tell the next and one tells nothing: each is the sum of
+    the two before it."""
+    draw = torch.Generator().manual_seed(seed)
+    text = torch.randint(words, (count, steps), generator=draw)
+    for step in range(2, steps):
+        text[:, step] = (text[:, step - 1] + text[:, step - 2]) % words
+    sound = torch.randn(count, steps, 2, generator=draw)
+    labels = text[:, 0].float() if task == "regression" else text[:, 0] % 3
+    return mmalign.from_arrays(text[:, :, None].float(), sound, labels, task=task)
+
+
 def build(name, data, seed=0, **changes):
     """A system by name, narrow; a warm-up, where there is one, lasts one epoch."""
     entry = SYSTEMS[name]

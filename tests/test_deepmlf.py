@@ -251,20 +251,9 @@ def test_the_loss_of_a_regression_is_the_absolute_error_in_spreads_of_the_labels
 # ---- language ----------------------------------------------------------------------------------------
 
 
-def spoken(count=200, steps=12, words=5, seed=0):
-    """Texts in which each word is the sum of the two before it: two words tell the next, one tells nothing."""
-    draw = torch.Generator().manual_seed(seed)
-    text = torch.randint(words, (count, steps), generator=draw)
-    for step in range(2, steps):
-        text[:, step] = (text[:, step - 1] + text[:, step - 2]) % words
-    sound = torch.randn(count, steps, 2, generator=draw)
-    data = mmalign.from_arrays(text[:, :, None].float(), sound, text[:, 0].float())
-    return data
-
-
 @pytest.mark.slow
 def test_a_trained_language_model_beats_counting_pairs_where_two_words_tell_the_next():
-    data = spoken()
+    data = small.spoken(count=200)
     model, _ = build(data, words="ids", codes=5, language_epochs=30, language_layers=2, fusion_depth=1)
     fit(model, data, mmalign.TrainConfig(epochs=32, lr=1e-2), progress=False)
     found = model.perplexities(data.train.batch, data.valid.batch)
@@ -399,7 +388,7 @@ def test_a_language_model_by_name_keeps_its_weights_and_is_saved_with_the_rest(t
     trained = GPT2LMHeadModel(config)
     trained.save_pretrained(tmp_path / "lm")
     capfd.readouterr()
-    data = spoken(40)
+    data = small.spoken()
     model, batch = build(data, lm=str(tmp_path / "lm"), words="ids", language_epochs=0)
     assert capfd.readouterr() == ("", "")  # the library is quiet
     words = model.spell(batch)[0]
@@ -434,14 +423,14 @@ def test_strings_become_words_by_the_tokeniser_of_a_model(tmp_path):
     ],
 )
 def test_what_does_not_fit_is_named(changes, message):
-    data = spoken(40) if changes.get("lm", "").startswith("no/") else three()
+    data = small.spoken() if changes.get("lm", "").startswith("no/") else three()
     with pytest.raises(InputError, match=message):
         build(data, **changes)
 
 
 def test_a_word_that_the_model_does_not_know_and_a_text_too_long_are_refused():
     with pytest.raises(InputError, match="whole numbers from 0 to 3"):
-        build(spoken(40), words="ids", codes=3)
+        build(small.spoken(), words="ids", codes=3)
     model, batch = build(longest=10)
     with pytest.raises(InputError, match="10 positions, found 1"):
         model.predict(batch)

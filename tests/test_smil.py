@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmalign
-from mmalign.baselines.smil import SMIL, NormalDraw, cluster
+from mmalign.baselines.smil import SMIL, NormalDraw
 from mmalign.data import Split
 from mmalign.system import seeded
 
@@ -62,20 +62,6 @@ def test_one_prior_is_the_mean_of_the_complete_victims_and_is_always_imputed():
     means = [one[1 : 1 + length].mean(0) for one, length in zip(states, batch.lengths, strict=True)]
     torch.testing.assert_close(model.priors[0], torch.stack(means).mean(0))
     torch.testing.assert_close(model.impute(data.test.batch), model.priors.expand(12, 1, -1))
-
-
-def test_clusters_are_found_where_they_are():
-    truth = 10 * torch.eye(4)
-    points = (truth[:, None] + 0.1 * torch.randn(4, 20, 4, generator=torch.Generator().manual_seed(0))).flatten(0, 1)
-    centres = cluster(points, 4, seed=0)
-    assert (torch.cdist(truth, centres).min(1).values < 0.1).all()
-
-
-@pytest.mark.parametrize("points", [torch.ones(1, 3), torch.ones(5, 3), torch.tensor([[1.0, 0, 0], [0, 1.0, 0]])])
-def test_fewer_points_than_clusters_are_each_a_centre_and_come_again(points):
-    centres = cluster(points, 5, seed=0)
-    assert centres.shape == (5, 3)
-    torch.testing.assert_close(centres.unique(dim=0), points.unique(dim=0))
 
 
 def test_priors_come_from_complete_samples_once_and_never_move_again():

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .. import masks
 from ..batch import Batch, DataSpec
+from ..clusters import centres
 from ..config import BackboneConfig
 from ..method.backbone import Backbone
 from ..method.denoising import TwoPaths
@@ -37,19 +38,6 @@ class SMILConfig(BackboneConfig):
     gamma_fused: Annotated[Weight, "weight of the distance between imputed and real fused heads"] = 0.01
     gamma_hidden: Annotated[Weight, "the same one layer later"] = 0.01
     mc: Annotated[CountOr0, "draws that a prediction averages; 0 takes the means instead"] = 0
-
-
-def cluster(points: Tensor, count: int, seed: int) -> Tensor:
-    """(N, D) -> (count, D), the centres of k-means. Where fewer points differ, each is one, and some come again.
-
-    >>> cluster(torch.tensor([[0.0], [0.2], [5.0], [5.2]]), 2, seed=0).sort(dim=0).values.tolist()
-    [[0.10...], [5.09...]]
-    """
-    from sklearn.cluster import KMeans  # late: it takes a second
-
-    found = KMeans(min(count, len(points.unique(dim=0))), n_init=10, random_state=seed)
-    centres = torch.from_numpy(found.fit(points.double().cpu().numpy()).cluster_centers_).to(points)
-    return centres[torch.arange(count, device=centres.device) % len(centres)]
 
 
 class NormalDraw(nn.Module):
@@ -96,7 +84,8 @@ class SMIL(TwoPaths[SMILConfig]):
             pooled = torch.cat(
                 [masks.mean_over(self.backbone.encode(batch, 1)[:, 1:], batch.real) for batch in batches]
             )
-            self.priors.copy_(cluster(pooled, len(self.priors), seed=int(torch.randint(2**31, ()))))
+            seed = int(torch.randint(2**31, ()))
+            self.priors.copy_(centres(pooled.double(), len(self.priors), seed, starts=10))
             self.train()
 
     def weights(self, first: Tensor, batch: Batch, noise: Tensor) -> Tensor:

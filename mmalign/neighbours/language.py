@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..clusters import centres
 from ..errors import InputError
 from ..method.encoders import Standardise
 
@@ -28,15 +29,8 @@ class Codebook(nn.Module):
 
     def learn(self, values: Tensor) -> None:
         """Fit the centres to (N, D) real steps of samples that may be seen."""
-        from sklearn.cluster import KMeans
-
         self.standardise.learn(values)
-        scaled = self._scaled(values)
-        found = min(len(self.centres), len(scaled.unique(dim=0)))
-        centres = KMeans(found, n_init=1, random_state=0).fit(scaled.cpu().numpy()).cluster_centers_
-        # Fewer different steps than words: the words left over stand where the first does, and it goes first.
-        rows = [*range(found), *[0] * (len(self.centres) - found)]
-        self.centres.copy_(torch.from_numpy(centres[rows]))
+        self.centres.copy_(centres(self._scaled(values), len(self.centres), seed=0, starts=1))
 
     def _scaled(self, values: Tensor) -> Tensor:
         return self.standardise(values[None], torch.ones(1, len(values), dtype=torch.bool, device=values.device))[0]
