@@ -145,6 +145,24 @@ def pdf() -> None:
 
 
 @command
+def slides() -> None:
+    """make slides of the chapters in _build/slides, which need no network"""
+    python("book/course.py", "slides")
+    print(f"made: {BUILD / 'slides/index.html'}")
+
+
+@command
+def students() -> None:
+    """render an edition without solutions to _build/students/html; its notebooks lie beside it"""
+    python("book/course.py", "students")
+    target = BUILD / "students"
+    jupyter_book(target / "src", "--path-output", str(target))
+    shutil.rmtree(target / "html", ignore_errors=True)
+    (target / "_build/html").replace(target / "html")
+    print(f"made: {target / 'html/index.html'} and {target / 'notebooks'}")
+
+
+@command
 def lab() -> None:
     """open the chapters in JupyterLab"""
     tool("jupyter", "lab", "notebooks")

@@ -1,0 +1,110 @@
+"""Slides and the students' edition are made of the chapters, and hold what they should."""
+
+import re
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted(ROOT.glob("notebooks/*.ipynb"))
+course = SimpleNamespace(**run_path(str(ROOT / "book/course.py")))
+
+
+def text_of(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def notebook_of(*sources):
+    return new_notebook(cells=[new_markdown_cell(source) for source in sources])
+
+
+def deck_of(*cells):
+    return course.Deck(new_notebook(cells=list(cells)), {}).notebook.cells
+
+
+def kinds(cells):
+    return [cell.metadata["slideshow"]["slide_type"] for cell in cells]
+
+
+# ---- students ----------------------------------------------------------------------------------------------
+
+
+def test_a_solution_goes_with_all_cells_inside_it_and_nothing_else():
+    text = "before\n\n```{solution-start} ex-a\n:class: dropdown\n```\n\ninside"
+    notebook = notebook_of(text, "more of it", "the end\n\n```{solution-end}\n```\n\nbehind")
+    notebook.cells.insert(1, new_code_cell("answer = 42"))
+    left = course.without_solutions(notebook).cells
+    assert [cell.source.strip() for cell in left] == ["before", "behind"]
+
+
+def test_a_solution_that_is_one_directive_goes_though_it_holds_others():
+    text = "kept\n\n````{solution} ex-a\n:class: dropdown\n\n```{note}\nno\n```\n````\n\nkept, too"
+    assert course.without_solutions(notebook_of(text)).cells[0].source.split() == ["kept", "kept,", "too"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_students_get_every_exercise_and_no_solution(path):
+    whole, left = nbformat.read(path, 4), course.without_solutions(nbformat.read(path, 4))
+    exercises = re.compile(r"\{exercise(?:-start)?\}.*\n:label: (\S+)")
+    assert exercises.findall(text_of(left)) == exercises.findall(text_of(whole)) != []
+    assert "{solution" not in text_of(left) and "{solution" in text_of(whole)
+
+
+def test_for_jupyterlab_exercises_are_boxes_that_plain_markdown_knows():
+    text = "Look at {numref}`fig-a`.\n\n```{exercise} Name (easy)\n:label: ex-a\n\nWhy $x$?\n```"
+    (cell,) = course.Plain(notebook_of(text), {}).notebook().cells
+    assert cell.source == f"Look at another chapter.\n\n{course.BOX}\n\n**Exercise 1: Name (easy).** Why $x$?\n\n</div>"
+
+
+# ---- slides ------------------------------------------------------------------------------------------------
+
+
+def test_a_heading_begins_a_slide_and_what_is_not_shown_is_a_note():
+    cells = deck_of(
+        new_markdown_cell("## Title\n\nOne. Two. Three.\n\nA second paragraph.\n\n$$\nx\n$$ (eq-x)\n\n### Below")
+    )
+    assert kinds(cells) == ["slide", "-", "-", "notes", "subslide"]
+    assert [cell.source for cell in cells[1:3]] == ["One. Two.", "$$\nx\n\\tag{1} $$"]
+    assert "Three." in cells[3].source and "second paragraph" in cells[3].source
+
+
+def test_tags_say_what_becomes_of_a_cell():
+    def tagged(kind, *tags):
+        return kind("## One\n\nTwo. Three. Four." if kind is new_markdown_cell else "x = 1", metadata={"tags": [*tags]})
+
+    assert deck_of(tagged(new_code_cell, "check"), tagged(new_code_cell, "parameters")) == []
+    assert deck_of(tagged(new_code_cell, "hide-input"), tagged(new_markdown_cell, "no-slide")) == []
+    assert kinds(deck_of(tagged(new_code_cell))) == ["subslide"]
+    assert "notes" not in kinds(deck_of(tagged(new_markdown_cell, "slide")))
+
+
+def test_statements_are_boxes_with_numbers_and_references_know_them():
+    theorem = "```{prf:theorem} Name\n:label: thm-a\n\nBody.\n```"
+    cells = deck_of(new_markdown_cell(f"## Title\n\nBy {{prf:ref}}`thm-a` all is well.\n\n{theorem}"))
+    assert cells[1].source == "By Theorem 1 all is well."
+    assert cells[2].source.startswith(course.BOX) and "**Theorem 1 (Name).** Body." in cells[2].source
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_deck_holds_every_figure_and_no_word_that_markdown_does_not_know(path):
+    whole, deck = nbformat.read(path, 4), course.Deck(nbformat.read(path, 4), {}).notebook
+    assert not re.search(r"^`{3,}\{|\{[\w:]+\}`", text_of(deck), re.M)
+    captions = text_of(deck).count('<div class="caption">')
+    without = course.without_solutions(whole)
+    assert captions == sum("figure" in cell.metadata.get("mystnb", {}) for cell in without.cells)
+    assert "{solution" not in text_of(deck)
+
+
+@pytest.mark.slow
+def test_a_page_of_slides_asks_for_nothing_that_does_not_lie_beside_it(tmp_path):
+    course.slides(tmp_path, "07b_one_file")
+    page = (tmp_path / "07b_one_file.html").read_text(encoding="utf-8")
+    asked = re.findall(r"""<(?:script|link|img)[^>]*(?:src|href)="(?!data:)([^"]+)""", page)
+    assert len(asked) >= 5 and [name for name in asked if not (tmp_path / name).is_file()] == []
+    assert not re.search(r"""(?:import|url)\(?\s*['"]?https?:""", page)
+    styles = [path.read_text(encoding="utf-8") for path in tmp_path.glob("reveal/dist/**/white.css")]
+    assert styles and "https://fonts" not in styles[0]
