@@ -1,0 +1,75 @@
+"""Each way from the visible steps to the victim's does what its name says."""
+
+import pytest
+import small
+import torch
+
+from mmalign import InputError, MMAlignPlusConfig, masks
+from mmalign.method.mixing import Oracle, mixed, way
+
+CONFIG = MMAlignPlusConfig(width=8)
+
+
+def made(kind, data, window=1):
+    return way(kind, data.spec, CONFIG, window, hidden=4)
+
+
+@pytest.fixture
+def data():
+    return small.planted(survival=1.0, setting="B")
+
+
+@pytest.fixture
+def batch(data):
+    return data.train.batch.rows(torch.arange(6))
+
+
+@pytest.fixture
+def states(batch):
+    return torch.randn(*batch.visible.shape[:2], 8)
+
+
+def test_step_to_step_changes_nothing(data, batch, states):
+    assert made("identity", data)(states, batch).equal(states)
+
+
+def test_evenly_is_the_mean_over_the_real_steps_of_the_window(data, batch, states):
+    found = made("uniform", data)(states, batch)
+    for one, length in enumerate(batch.lengths.tolist()):
+        for step in range(length):
+            near = states[one, max(step - 1, 0) : min(step + 2, length)]
+            torch.testing.assert_close(found[one, step], near.mean(0))
+
+
+def test_the_oracle_brings_each_step_to_where_the_victim_shows_it(data, batch, states):
+    oracle = made("oracle", data)
+    assert isinstance(oracle, Oracle)
+    with pytest.raises(InputError, match="alignment"):
+        oracle(states, batch)
+    oracle.truth = data.source.answers["match"]
+    found, match = oracle(states, batch), data.answer("match", batch)
+    for one, length in enumerate(batch.lengths.tolist()):
+        for step in range(length):
+            assert found[one, step].equal(states[one, match[one, step]])
+
+
+def test_attention_and_fitters_read_no_padding(data, batch, states):
+    pad = ~batch.real[..., None]
+    for kind in ("global", "transport", "random", "uniform"):
+        module = made(kind, data).eval()
+        before, after = (module(values, batch)[batch.real] for values in (states, states.masked_fill(pad, 1e4)))
+        torch.testing.assert_close(before, after)
+
+
+def test_no_gradient_of_what_is_imagined_reaches_the_fitter(data, batch, states):
+    fitted = made("transport", data)
+    assert not fitted(states, batch).requires_grad
+    assert fitted.loss(torch.zeros(*batch.visible.shape[:2], 3), batch).requires_grad
+
+
+def test_a_plan_on_the_diagonal_is_step_to_step_and_columns_are_averages(batch, states):
+    window = masks.open_band(batch.real, 1)
+    diagonal = torch.tensor([0.0, 0.3, 0.0]) * window
+    torch.testing.assert_close(mixed(diagonal, states)[batch.real], states[batch.real])
+    ones = mixed(torch.rand(window.shape) * window, torch.ones_like(states))
+    torch.testing.assert_close(ones[batch.real], torch.ones_like(ones)[batch.real])
