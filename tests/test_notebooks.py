@@ -160,6 +160,14 @@ def test_every_figure_has_alt_text_a_caption_and_a_name(chapter):
         assert options["figure"].get("name", "").startswith("fig-"), f"{cell.id}: name the figure fig-..."
 
 
+def test_every_letter_of_a_figure_is_one_that_readers_fonts_have(chapter):
+    pictures = [
+        picture for output in outputs(chapter) for kind, picture in output.get("data", {}).items() if "svg" in kind
+    ]
+    private = {letter for picture in pictures for letter in picture if "\ue000" <= letter <= "\uf8ff"}
+    assert private == set(), "a font of TeX's, as \\mathcal asks for, is not on the page"
+
+
 def test_every_widget_has_a_still_twin(chapter):
     for data in [output.get("data", {}) for output in outputs(chapter)]:
         still = data.get("text/html", "")

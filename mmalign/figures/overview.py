@@ -97,7 +97,7 @@ def _shared(pen: Pen) -> None:
     pen.box(5, 0.4, r"output: $\hat{y}$", "fusion", WORDS, 2.6)
     pen.path("fusion", (3.1, 1.4), (4.2, 0.9))
     pen.path("fusion", (6.9, 1.4), (5.8, 0.9))
-    pen.words(8.2, 0.4, r"$\mathcal{L}_{main}$", "losses")
+    pen.words(8.2, 0.4, r"$L_{main}$", "losses")
     pen.path("losses", (6.35, 0.4), (7.4, 0.4))
 
 
@@ -113,7 +113,7 @@ def _learning(pen: Pen) -> None:
     pen.path("solver", (RIGHT, 6.5), (RIGHT, 4.95))
     pen.path("solver", (3.4, 6.5), (3.4, 5.7), (7.0, 5.7), (7.0, 4.95))
     pen.words(5, 4.75, r"$\hat{A} \to A^*$", "losses")
-    pen.words(5, 4.05, r"$\mathcal{L}_{fit}$", "losses")
+    pen.words(5, 4.05, r"$L_{fit}$", "losses")
     pen.path("losses", (6.4, 4.4), (3.6, 4.4))
 
 
