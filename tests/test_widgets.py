@@ -369,6 +369,6 @@ def test_the_first_picture_counts_what_was_imagined_right():
         widgets.Story([word | tables | {"imagined": ["T"]}])
 
 
-def test_a_playground_without_a_place_for_nothing_is_refused():
-    with pytest.raises(mmalign.errors.InputError, match="one row and one column more"):
-        widgets.Playground("ab", ["A"], torch.zeros(2, 1), {})
+def test_a_playground_whose_table_misses_a_letter_is_refused():
+    with pytest.raises(mmalign.errors.InputError, match="a row and a column for each"):
+        widgets.Playground("ab", ["A"], torch.zeros(1, 1), {})

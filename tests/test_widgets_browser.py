@@ -8,6 +8,7 @@ from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ import torch
 from test_browser import CHROMIUM, FAINT, Quiet, devtools, show  # noqa: F401
 
 import mmalign
-from mmalign import transport
+from mmalign import masks, transport
 from mmalign.figures import widgets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,7 +140,7 @@ def story(**traits):
 
 
 def playground(**traits):
-    table = torch.rand(27, 4, generator=torch.Generator().manual_seed(0))
+    table = torch.rand(26, 3, generator=torch.Generator().manual_seed(0))
     letters, sounds = "abcdefghijklmnopqrstuvwxyz", ["N", "AY", "T"]
     return widgets.Playground(letters, sounds, table, {"still": random_cost(9, 5)}, window=3, mu=0.1, **traits)
 
@@ -277,6 +278,20 @@ def test_the_solver_of_the_page_is_that_of_the_package(shown, served, l, tol):
         assert page["cost"] == pytest.approx(ours.cost.item(), abs=1e-9)
         assert page["gap"] == pytest.approx(ours.gap.item(), abs=1e-9)
         assert page["sweeps"] == len(page["gaps"]) == ours.sweeps
+
+
+@pytest.mark.parametrize("sizes", [(1, 3), (4, 6), (12, 5), (7, 8)])
+def test_two_lengths_have_on_the_page_the_plan_of_the_package(shown, served, sizes):
+    tab, draw = shown("window"), torch.Generator().manual_seed(sum(sizes))
+    cost = torch.rand(*sizes, generator=draw, dtype=torch.float64).mul(1e4).round().div(1e4)
+    for window, mu in itertools.product([0, 1, 3, 20], [0.02, 0.2]):
+        asked = json.dumps([cost.tolist(), window, mu, 1e-6, 2000])
+        page = tab.run(f"import('{served}/pictures.mjs').then(page => page.solve(...{asked}))")
+        ours = transport.sinkhorn(cost[None], window=window, mu=mu, tol=1e-6, max_sweeps=2000)
+        mass = torch.tensor(page["plan"], dtype=torch.float64)
+        torch.testing.assert_close(mass, ours.mass[0], rtol=0, atol=1e-9)
+        assert (mass[masks.outside_window(sizes[0], window, sizes[1])] == 0).all()
+        assert page["gap"] == pytest.approx(ours.gap.item(), abs=1e-9) and page["sweeps"] == ours.sweeps
 
 
 def test_the_read_outs_are_those_of_the_package_wherever_the_sliders_stand(shown):
@@ -774,6 +789,42 @@ def test_the_address_keeps_the_state_and_gives_it_back(shown, show, served):  # 
     again = show(address)
     assert all_read_outs(again) == all_read_outs(tab)
     again.run("[...document.querySelectorAll('button')].find(e => e.textContent.includes('reset')).click()")
+
+
+def test_a_pair_can_be_drawn_by_pointer_and_by_keys_and_its_address_shared(shown, show, served):  # noqa: F811
+    tab, ground = shown("playground"), playground(source="drawn")
+    choose(tab, "source", "drawn by your own hand")
+    tab.run("document.querySelector('.mm-pad').scrollIntoView({block: 'center'})")
+    box = (
+        "(({x, y, width, height}) => [x, y, width, height])(document.querySelector('.mm-pad').getBoundingClientRect())"
+    )
+    x, y, width, height = tab.run(box)
+    stroke = [("mousePressed", 0.05, 0.95), ("mouseMoved", 0.45, 0.05), ("mouseReleased", 0.45, 0.05)]
+    for kind, right, down in stroke:  # from the floor of the first step to the ceiling of the sixth, in one move
+        at = {"x": x + right * width, "y": y + down * height}
+        tab.ask("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+    tab.run("document.querySelectorAll('.mm-pad')[1].focus()")
+    for key, code in [("ArrowRight", 39), ("ArrowUp", 38), ("ArrowUp", 38)]:
+        tab.ask("Input.dispatchKeyEvent", type="rawKeyDown", key=key, code=key, windowsVirtualKeyCode=code)
+    assert tab.run("document.querySelectorAll('.mm-pad')[1].getAttribute('aria-valuetext')") == "step 2 of 11: height 3"
+    tab.run("document.querySelectorAll('.mm-drawn')[1].querySelector('[aria-label^=\"one step more\"]').click()")
+    address = tab.run("location.href")
+    assert "source=drawn" in address and "second=131247885322" in address
+    drawn = dict(parse_qsl(urlsplit(address).fragment))
+    assert drawn["first"] == "999999875322"
+    ground.first, ground.second = drawn["first"], drawn["second"]
+    assert all_read_outs(tab)["cost"] == pytest.approx(ground.solve(ground.cost()).cost.item(), abs=1e-9)
+    assert all_read_outs(show(address)) == all_read_outs(tab)
+
+
+@pytest.mark.parametrize(
+    "hostile", ["source=elsewhere", "order=__proto__", "mu=0", "window=1e9", "first=%3Cb%3E&source=drawn", "seed=.5"]
+)
+def test_an_address_that_no_control_could_have_written_is_left_out(shown, show, served, hostile):  # noqa: F811
+    asked = show(f"{served}/playground.html#{hostile}")
+    choose(asked, "source", "planted: the truth is known")
+    assert all_read_outs(asked) == all_read_outs(shown("playground"))
+    assert list(asked.complaints()) == []
 
 
 @pytest.mark.parametrize("order", ["a constant lag", "a clock that drifts", "steps repeated", "out of order"])

@@ -50,11 +50,10 @@ def show_matrix(
     columns: str = "step of the victim",
     high: float | None = None,
 ) -> Axes:
-    """Draw a (T, T) alignment, rows visible and columns victim; outside the window nothing is drawn."""
+    """Draw a (T1, T2) alignment, rows visible and columns victim; outside the window nothing is drawn."""
     values = np.asarray(values, dtype=float)
     if window is not None:
-        place = np.arange(len(values))
-        values = np.where(np.abs(place[:, None] - place) > window, np.nan, values)
+        values = np.where(masks.outside_window(len(values), window, values.shape[1]), np.nan, values)
     ax = ax or plt.subplots(figsize=(4, 3.4))[1]
     image = ax.imshow(values, cmap=MASS, vmin=0, vmax=high, origin="upper", interpolation="nearest")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85)

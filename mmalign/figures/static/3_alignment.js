@@ -40,9 +40,10 @@ const PLAN = {
       element: make("div", { class: "mm-plan" }, web, make("div", { class: "mm-board" }, canvas, board), told) };
     const point = (cell) => { drawing.at = cell; light(drawing); };
     const under = (event) => {
-      const box = board.getBoundingClientRect(), l = drawing.panel.plan.length, unit = (box.width / BOARD) * (SIDE / l);
-      const cell = [event.clientY - box.top, event.clientX - box.left].map((pixel) => Math.floor((pixel - (EDGE * box.width) / BOARD) / unit));
-      return cell.every((k) => k >= 0 && k < l) ? cell : null;
+      const box = board.getBoundingClientRect(), size = sizes(drawing.panel);
+      const cell = [event.clientY - box.top, event.clientX - box.left].map((pixel, axis) =>
+        Math.floor((((pixel * BOARD) / box.width - EDGE) * size[axis]) / SIDE));
+      return cell.every((k, axis) => k >= 0 && k < size[axis]) ? cell : null;
     };
     board.addEventListener("pointermove", (event) => { const cell = under(event); if (cell || !board.matches(":focus-visible")) point(cell); });
     board.addEventListener("pointerdown", (event) => point(under(event)));
@@ -54,81 +55,80 @@ const PLAN = {
       if (event.key === "Escape") point(null);
       if (!step) return;
       event.preventDefault();
-      const last = drawing.panel.plan.length - 1;
-      point(drawing.at ? drawing.at.map((k, axis) => Math.min(last, Math.max(0, k + step[axis]))) : [0, 0]);
+      const size = sizes(drawing.panel);
+      point(drawing.at ? drawing.at.map((k, axis) => Math.min(size[axis] - 1, Math.max(0, k + step[axis]))) : [0, 0]);
     });
     return drawing;
   },
-  words: ({ title, plan, window, cells }) => `${title}: ${plan.length} by ${plan.length} matrix, `
+  words: ({ title, plan, window, cells }) => `${title}: ${plan.length} by ${plan[0].length} matrix, `
     + `mass up to ${window} steps off the diagonal` + (cells ? "; rings mark the true partners" : "")
     + ". Arrow keys walk from cell to cell.",
   draw(drawing, panel) {
     drawing.panel = panel;
     const { plan, rows, columns, window, cells, visible, victim, imagined, of = ["visible", "victim"] } = panel;
-    const pen = drawing.cells.getContext("2d"), l = plan.length, edge = (k) => Math.round((k * 2 * SIDE) / l);
+    const pen = drawing.cells.getContext("2d"), [l, m] = sizes(panel), fine = Math.max(l, m);
+    const down = (k) => Math.round((k * 2 * SIDE) / l), right = (k) => Math.round((k * 2 * SIDE) / m);
     pen.clearRect(0, 0, 2 * SIDE, 2 * SIDE);
-    for (let i = 0; i < l; i++) {
-      for (let j = Math.max(0, i - window); j < Math.min(l, i + window + 1); j++) {
-        pen.fillStyle = colour(l * plan[i][j]);
-        pen.fillRect(edge(j), edge(i), edge(j + 1) - edge(j), edge(i + 1) - edge(i));
-      }
-    }
+    near(l, m, window).forEach((columns, i) => columns.forEach((j) => {
+      pen.fillStyle = colour(fine * plan[i][j]);
+      pen.fillRect(right(j), down(i), right(j + 1) - right(j), down(i + 1) - down(i));
+    }));
     for (const [i, j] of cells ?? []) {
       for (const [style, width] of [["#fff", 6], ["#000", 2.5]]) {   // seen on every ground
         Object.assign(pen, { strokeStyle: style, lineWidth: width });
         pen.beginPath();
-        pen.arc((edge(j) + edge(j + 1)) / 2, (edge(i) + edge(i + 1)) / 2, Math.min(12, (SIDE / l) * 0.55), 0, 7);
+        pen.arc((right(j) + right(j + 1)) / 2, (down(i) + down(i + 1)) / 2, Math.min(12, (SIDE / fine) * 0.55), 0, 7);
         pen.stroke();
       }
     }
-    const unit = SIDE / l, at = (k) => EDGE + (k + 0.5) * unit, far = EDGE + SIDE + 3, most = SUMS - 6;
+    const [high, wide] = [SIDE / l, SIDE / m], atRow = (k) => EDGE + (k + 0.5) * high, atColumn = (k) => EDGE + (k + 0.5) * wide;
+    const far = EDGE + SIDE + 3, most = SUMS - 6;
     const both = imagined && typeof imagined[0] === "number" ? [...imagined, ...victim] : null;
-    const long = (side) => (Math.min(l * side, 2) / 2) * most, grey = { fill: INK, "fill-opacity": 0.75 };
+    const long = (side, size) => (Math.min(size * side, 2) / 2) * most, grey = { fill: INK, "fill-opacity": 0.75 };
     drawing.still.replaceChildren(
       shape("rect", { x: EDGE, y: EDGE, width: SIDE, height: SIDE, fill: "none", stroke: INK }),
-      ...span(0, l).flatMap((k) => [
-        shape("rect", { x: far, y: at(k) - unit / 2 + 0.5, width: long(rows[k]), height: unit - 1, ...grey }),
-        shape("rect", { x: at(k) - unit / 2 + 0.5, y: far, width: unit - 1, height: long(columns[k]), ...grey })]),
+      ...span(0, l).map((k) => shape("rect", { x: far, y: atRow(k) - high / 2 + 0.5, width: long(rows[k], l), height: high - 1, ...grey })),
+      ...span(0, m).map((k) => shape("rect", { x: atColumn(k) - wide / 2 + 0.5, y: far, width: wide - 1, height: long(columns[k], m), ...grey })),
       stroke(far + most / 2, EDGE, far + most / 2, EDGE + SIDE), stroke(EDGE, far + most / 2, EDGE + SIDE, far + most / 2),
-      ...alongSide(visible, l, at, EDGE, "visible", true),
-      ...alongSide(victim, l, at, EDGE, "victim", false, both ?? victim),
-      ...(both ? alongSide(imagined, l, at, EDGE, "imagined", false, both) : []));
-    const x = (k) => 14 + ((k + 0.5) * (BOARD - 28)) / l;
-    const bead = (words, k, y, role) => (words && typeof words[k] === "string"
+      ...alongSide(visible, l, atRow, EDGE, "visible", true),
+      ...alongSide(victim, m, atColumn, EDGE, "victim", false, both ?? victim),
+      ...(both ? alongSide(imagined, m, atColumn, EDGE, "imagined", false, both) : []));
+    const place = (size) => (k) => 14 + ((k + 0.5) * (BOARD - 28)) / size, above = place(l), below = place(m);
+    const bead = (words, x, k, y, role) => (words && typeof words[k] === "string"
       ? shape("text", { x: x(k), y: y + 4, "text-anchor": "middle", style: `font-size: 13px; fill: ${PALETTE[role]}; font-weight: 600` }, words[k])
-      : dot([x(k), y], Math.min(4.5, 60 / l), { fill: PALETTE[role] }));
-    drawing.x = x;
+      : dot([x(k), y], Math.min(4.5, 60 / fine), { fill: PALETTE[role] }));
+    Object.assign(drawing, { above, below });
     drawing.threads.replaceChildren(
       text(0, 11, "start", `${of[0]} sequence`), text(0, HIGH - 3, "start", `${of[1]} sequence`),
-      ...plan.flatMap((row, i) => row.flatMap((mass, j) => (l * mass > 0.03 ? [stroke(x(i), TOP + 8, x(j), FOOT_ROW - 8,
-        { "stroke-width": Math.max(0.5, 5 * l * mass), "stroke-opacity": Math.min(0.9, 0.15 + 0.75 * l * mass) })] : []))),
-      ...span(0, l).flatMap((k) => [bead(visible, k, TOP, "visible"), bead(victim, k, FOOT_ROW, "victim")]));
+      ...plan.flatMap((row, i) => row.flatMap((mass, j) => (fine * mass > 0.03 ? [stroke(above(i), TOP + 8, below(j), FOOT_ROW - 8,
+        { "stroke-width": Math.max(0.5, 5 * fine * mass), "stroke-opacity": Math.min(0.9, 0.15 + 0.75 * fine * mass) })] : []))),
+      ...span(0, l).map((k) => bead(visible, above, k, TOP, "visible")), ...span(0, m).map((k) => bead(victim, below, k, FOOT_ROW, "victim")));
     light(drawing);
   },
 };
 
 // The cell that is pointed at, in the matrix, among the threads and in words.
 function light(drawing) {
-  const { plan, costs, cells, visible, victim, imagined, of = ["visible", "victim"] } = drawing.panel, l = plan.length;
-  const cell = drawing.at && drawing.at.every((k) => k < l) ? drawing.at : null;
+  const { plan, costs, cells, visible, victim, imagined, of = ["visible", "victim"] } = drawing.panel, [l, m] = sizes(drawing.panel);
+  const cell = drawing.at && drawing.at[0] < l && drawing.at[1] < m ? drawing.at : null, fine = Math.max(l, m);
   if (!cell) {
     drawing.live.replaceChildren();
     drawing.lit.replaceChildren();
     drawing.told.textContent = "Point at a cell, or walk there with the arrow keys.";
     return;
   }
-  const [i, j] = cell, unit = SIDE / l, glow = { fill: "none", "stroke-width": 2 };
+  const [i, j] = cell, [high, wide] = [SIDE / l, SIDE / m], glow = { fill: "none", "stroke-width": 2 };
   const box = (x, y, width, height, look) => shape("rect", { x, y, width, height, ...glow, ...look });
   drawing.live.replaceChildren(
-    box(0, EDGE + i * unit, EDGE + SIDE + SUMS, unit, { stroke: PALETTE.visible }),
-    box(EDGE + j * unit, 0, unit, EDGE + SIDE + SUMS, { stroke: PALETTE.victim }),
-    box(EDGE + j * unit, EDGE + i * unit, unit, unit, { stroke: "currentColor", "stroke-width": 3 }));
-  const { x } = drawing;
+    box(0, EDGE + i * high, EDGE + SIDE + SUMS, high, { stroke: PALETTE.visible }),
+    box(EDGE + j * wide, 0, wide, EDGE + SIDE + SUMS, { stroke: PALETTE.victim }),
+    box(EDGE + j * wide, EDGE + i * high, wide, high, { stroke: "currentColor", "stroke-width": 3 }));
+  const { above, below } = drawing;
   drawing.lit.replaceChildren(
-    ...span(0, l).filter((k) => l * plan[k][j] > 0.03).map((k) => stroke(x(k), TOP + 8, x(j), FOOT_ROW - 8,
-      { stroke: PALETTE.imagined, "stroke-width": Math.max(1.5, 5 * l * plan[k][j]) })),
-    dot([x(i), TOP], 9, { fill: "none", stroke: PALETTE.visible, "stroke-width": 2.5 }),
-    dot([x(j), FOOT_ROW], 9, { fill: "none", stroke: PALETTE.victim, "stroke-width": 2.5 }));
+    ...span(0, l).filter((k) => fine * plan[k][j] > 0.03).map((k) => stroke(above(k), TOP + 8, below(j), FOOT_ROW - 8,
+      { stroke: PALETTE.imagined, "stroke-width": Math.max(1.5, 5 * fine * plan[k][j]) })),
+    dot([above(i), TOP], 9, { fill: "none", stroke: PALETTE.visible, "stroke-width": 2.5 }),
+    dot([below(j), FOOT_ROW], 9, { fill: "none", stroke: PALETTE.victim, "stroke-width": 2.5 }));
   const name = (values, k) => (values && typeof values[k] === "string" ? `“${values[k]}”` : `step ${k}`);
   const known = cells && cells.some(([a, b]) => a === i && b === j);
   drawing.told.replaceChildren(
@@ -138,5 +138,6 @@ function light(drawing) {
     imagined && typeof imagined[j] === "number" ? `; the truth is ${short(victim[j])}.` : imagined ? "." : "");
 }
 
-// What a plan makes of the visible sequence: step j mixes visible steps with l times column j (Eq. 13).
-const mixed = (plan, visible) => plan.map((_, j) => sum(visible.map((value, i) => plan.length * plan[i][j] * value)));
+// What a plan makes of the visible sequence: step j of m mixes visible steps with m times column j (Eq. 13).
+const mixed = (plan, visible) => plan[0].map((_, j) => sum(visible.map((value, i) => plan[0].length * plan[i][j] * value)));
+const sizes = ({ plan }) => [plan.length, plan[0].length];   // of the visible sequence and of the victim

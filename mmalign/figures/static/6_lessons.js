@@ -25,11 +25,11 @@ function solveReleased(cost, window, mu, barrier) {
 function solveUnequal(cost, window, mu, rho, sweeps) {
   const l = cost.length, bend = rho / (rho + mu), share = -Math.log(l);
   const kernel = cost.map((row) => row.map((value) => 2 * share - value / mu));
-  const near = span(0, l).map((i) => span(Math.max(0, i - window), Math.min(l, i + window + 1)));
-  let f = near.map(() => 0), g = f;
+  const nearby = near(l, l, window);   // the same from either side
+  let f = nearby.map(() => 0), g = f;
   for (let k = 0; k < sweeps; k++) {
-    f = near.map((columns, i) => bend * (share - logSumExp(columns, (j) => kernel[i][j] + g[j])));
-    g = near.map((rows, j) => bend * (share - logSumExp(rows, (i) => kernel[i][j] + f[i])));
+    f = nearby.map((columns, i) => bend * (share - logSumExp(columns, (j) => kernel[i][j] + g[j])));
+    g = nearby.map((rows, j) => bend * (share - logSumExp(rows, (i) => kernel[i][j] + f[i])));
   }
   return measure(cost.map((row, i) => row.map((_, j) => (Math.abs(i - j) > window ? 0 : Math.exp(kernel[i][j] + f[i] + g[j])))), cost);
 }

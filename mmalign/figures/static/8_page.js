@@ -45,7 +45,7 @@ function makeEntry(model, { name, label }) {
 }
 
 function makeControl(model, control) {
-  const made = (control.options ? makeChoice : control.entry ? makeEntry : makeSlider)(model, control);
+  const made = (control.options ? makeChoice : control.entry ? makeEntry : control.pad ? makePad : makeSlider)(model, control);
   made.input.addEventListener("keydown", (event) => event.stopPropagation());   // JupyterLab would take the arrow keys
   return { ...made, name: control.name, show() {
     made.show();
@@ -102,15 +102,22 @@ function makePanel({ sort, title, beside }) {
 }
 
 // On a page of the book the state stands in the address, so that it can be shared; what is as it was at first does not.
-function readAddress(model, names) {
+// An address may be anything: what no control could say is left out.
+function readAddress(model, names, controls) {
   if (!document.querySelector(".bd-article")) return null;
   const first = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
-    if (name in first && (typeof first[name] !== "number" || Number.isFinite(Number(value)))) {
-      model.set(name, typeof first[name] === "number" ? Number(value) : value);
-    }
+  for (const [name, words] of new URLSearchParams(location.hash.slice(1))) {
+    const control = controls.find((one) => one.name === name), value = typeof first[name] === "number" ? Number(words) : words;
+    if (name in first && control && couldSay(control, value)) model.set(name, value);
   }
   return first;
+}
+function couldSay({ options, entry, pad, least, most, step, toSlider }, value) {
+  if (options) return options.some(([known]) => known === value);
+  if (pad) return new RegExp(`^\\d{${FEWEST},${LONGEST}}$`).test(value);
+  if (entry) return value.length <= 80;
+  const place = toSlider(value);
+  return place >= least && place <= most && (step !== 1 || Number.isInteger(value));
 }
 function writeAddress(model, names, first) {
   const told = new URLSearchParams(names.filter((name) => model.get(name) !== first[name]).map((name) => [name, model.get(name)]));
@@ -121,8 +128,8 @@ function writeAddress(model, names, first) {
 function render({ model, el }) {
   const kind = KINDS[model.get("kind")], state = (name) => model.get(name);
   if (kind.render) return kind.render({ model, el });
-  const start = kind.address && readAddress(model, kind.address);
-  const controls = kind.controls(state).map((control) => makeControl(model, control));
+  const wanted = kind.controls(state), start = kind.address && readAddress(model, kind.address, wanted);
+  const controls = wanted.map((control) => makeControl(model, control));
   const first = Object.fromEntries(controls.map(({ name }) => [name, state(name)]));
   const put = (values) => {
     for (const [name, value] of Object.entries(values)) model.set(name, value);

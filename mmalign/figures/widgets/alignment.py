@@ -208,12 +208,12 @@ class SweepSliders(PlanSliders):
 
 
 def one_sided(cost: Tensor, window: int, mu: float) -> Tensor:
-    """(l, l) -> (l, l): each row spreads its 1/l by a softmax over the window; column sums are whatever comes.
+    """(l1, l2) -> (l1, l2): each row spreads its 1/l1 by a softmax over the window; column sums are whatever comes.
 
     >>> one_sided(torch.zeros(2, 2), window=0, mu=1.0).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    outside = masks.outside_window(len(cost), window)
+    outside = masks.outside_window(len(cost), window, cost.shape[1])
     return (-cost / mu).masked_fill(outside, -torch.inf).softmax(1) / len(cost)
 
 

@@ -1,7 +1,9 @@
 """A playground: the reader's own pair of sequences, and the plan between them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
+import torch
 import traitlets
 from torch import Tensor
 
@@ -11,30 +13,30 @@ from .base import PlanSliders, doubles, rounded, square
 
 
 class Playground(PlanSliders):
-    """Planted pairs that the page makes itself, words of the reader's own letters and sounds, and segments of a watch.
+    """Planted pairs that the page makes itself, words of the reader's own letters and sounds, pairs that the reader
+    draws, and segments of a watch. The two sequences of a word or a drawing may be of different length.
 
     Args:
-        letters, sounds: the names of K letters and S sounds; a step without one is called nothing.
-        table: (K + 1, S + 1) how alike they are, at most 1; the last row and column speak of nothing.
+        letters, sounds: the names of K letters and S sounds.
+        table: (K, S) how alike they are, at most 1.
         segments: name -> (l, l) cost between two sensors.
         traits: where the controls stand at first; `sweeps` is the largest number of sweeps.
 
     >>> import torch
-    >>> table = torch.tensor([[1.0, 0.0, 0.1], [0.0, 1.0, 0.1], [0.0, 0.0, 1.0]])
-    >>> ground = Playground("ab", ["A", "B"], table, {"still": torch.ones(4, 4)}, source="word", window=1, mu=0.1)
-    >>> ground.word = "ab", "B"
-    >>> (2 * next(iter(ground.plans().values()))).round(decimals=1).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
+    >>> ground = Playground("ab", ["A", "B"], torch.eye(2), {"still": torch.ones(4, 4)}, source="word", mu=0.1)
+    >>> ground.word = "abba", "A B"
+    >>> (4 * next(iter(ground.plans().values()))).round(decimals=1).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]
     """
 
     shown = (
         *PlanSliders.shown,
-        *"source order seed length noise lag letters sounds segment sweeps way spelling segments".split(),
+        *"source order seed length noise lag letters sounds first second segment sweeps way spelling segments".split(),
     )
     named = ("source", "window", "mu")
 
     kind = traitlets.Unicode("playground").tag(sync=True)
-    source = traitlets.Enum(["planted", "word", "watch"], "planted").tag(sync=True)
+    source = traitlets.Enum(["planted", "word", "drawn", "watch"], "planted").tag(sync=True)
     order = traitlets.Unicode("out of order").tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
     length = traitlets.Int(12).tag(sync=True)
@@ -42,6 +44,8 @@ class Playground(PlanSliders):
     lag = traitlets.Int(2).tag(sync=True)
     letters = traitlets.Unicode("knight").tag(sync=True)
     sounds = traitlets.Unicode("N AY T").tag(sync=True)
+    first = traitlets.Unicode("112478875322").tag(sync=True)  # heights from 0 to 9
+    second = traitlets.Unicode("11124788532").tag(sync=True)
     segment = traitlets.Int(0).tag(sync=True)
     sweeps = traitlets.Int(400).tag(sync=True)
     way = traitlets.Enum(["balanced", "one-sided"], "balanced").tag(sync=True)
@@ -56,9 +60,9 @@ class Playground(PlanSliders):
         segments: Mapping[str, Tensor],
         **traits: object,
     ) -> None:
-        if tuple(table.shape) != (len(letters) + 1, len(sounds) + 1):
+        if tuple(table.shape) != (len(letters), len(sounds)):
             raise InputError(
-                f"the table of {len(letters)} letters and {len(sounds)} sounds must have one row and one column more, "
+                f"the table of {len(letters)} letters and {len(sounds)} sounds must have a row and a column for each, "
                 f"found {tuple(table.shape)}"
             )
         kept = {name: square(f"the cost of {name!r}", cost) for name, cost in segments.items()}
@@ -80,19 +84,18 @@ class Playground(PlanSliders):
         self.letters, self.sounds = given
 
     def cost(self) -> Tensor:
-        """(l, l) float64 of a word or of a segment; planted pairs are made by the page."""
+        """(l1, l2) float64 of a word, a drawing or a segment; planted pairs are made by the page."""
         if self.source == "planted":
-            raise InputError("planted pairs are drawn by the page: choose source='word' or source='watch'")
+            raise InputError("planted pairs are drawn by the page: choose source='word', 'drawn' or 'watch'")
         if self.source == "watch":
             return doubles(self.segments[self.segment]["cost"])
+        if self.source == "drawn":  # a height is an angle
+            one, other = (doubles([int(level) for level in levels]) for levels in (self.first, self.second))
+            return 1 - torch.cos((one[:, None] - other) * math.pi / 9)
         known, spoken = self.spelling["letters"], self.spelling["sounds"]
         rows = [known.index(letter) for letter in self.letters.lower() if letter in known]
         columns = [spoken.index(sound) for sound in self.sounds.upper().split() if sound in spoken]
-        l = max(len(rows), len(columns), 1)
-        rows, columns = (
-            values + [len(names)] * (l - len(values)) for values, names in ((rows, known), (columns, spoken))
-        )
-        return 1 - doubles(self.spelling["table"])[rows][:, columns]
+        return 1 - doubles(self.spelling["table"])[rows or [0]][:, columns or [0]]
 
     def plans(self) -> dict[str, Tensor]:
         if self.source == "planted":
