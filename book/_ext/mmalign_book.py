@@ -10,6 +10,7 @@ import json
 import os
 import re
 from hashlib import sha256
+from html import escape
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 NARROW = "application/vnd.mmalign.narrow"  # of mmalign.figures.pages
+SENTENCE = "MM-Align rebuilt, explained, tested and measured: what stands in for a sequence that is missing."
 MATHJAX_PARTS = ["output/chtml/fonts/woff-v2", "input/tex/extensions", "a11y", "sre", "ui"]
 
 
@@ -68,6 +70,7 @@ def setup(app):
     app.connect("builder-inited", add_narrow_figures)
     app.connect("html-page-context", mend_references)
     app.connect("html-page-context", offer_narrow_figures)
+    app.connect("html-page-context", describe_link)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -97,6 +100,33 @@ def mend_references(app, page, template, context, doctree):
     """Entries of the bibliography become items of their list: docutils gives them a role that no reader knows now."""
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def describe_link(app, page, template, context, doctree):
+    """What other pages show of a link to this one: its title, a picture, one sentence (ogp.me)."""
+    if "pathto" not in context or app.builder.name != "html":
+        return
+    home = app.config.html_baseurl.rstrip("/")  # a picture needs a whole address; without one, the way from this page
+    picture = f"{home}/_static/share.png" if home else context["pathto"]("_static/share.png", 1)
+    about = {
+        "og:type": "article",
+        "og:site_name": app.config.html_title or app.config.project,
+        "og:title": plain(context.get("title", "")),
+        "og:description": SENTENCE,
+        "og:image": picture,
+        "og:image:width": "1200",
+        "og:image:height": "630",
+        "og:image:alt": "Letters of a word, lines to its sounds, and below the sounds that the letters alone imagine",
+    }
+    tags = [f'<meta property="{name}" content="{escape(words)}" />' for name, words in about.items()]
+    tags.append(f'<meta name="description" content="{escape(SENTENCE)}" />')
+    tags.append('<meta name="twitter:card" content="summary_large_image" />')
+    context["metatags"] = "\n".join([context.get("metatags", ""), *tags])
+
+
+def plain(title):
+    """A title without its tags."""
+    return re.sub(r"<[^>]+>", "", title)
 
 
 def add_narrow_figures(app):

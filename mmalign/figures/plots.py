@@ -49,8 +49,12 @@ def show_matrix(
     rows: str = "step of the visible sequence",
     columns: str = "step of the victim",
     high: float | None = None,
+    sequences: tuple[Sequence, Sequence] | None = None,
 ) -> Axes:
-    """Draw a (T1, T2) alignment, rows visible and columns victim; outside the window nothing is drawn."""
+    """Draw a (T1, T2) alignment, rows visible and columns victim; outside the window nothing is drawn.
+
+    `sequences`: (T1,) and (T2,) numbers or words, drawn along the margins.
+    """
     values = np.asarray(values, dtype=float)
     if window is not None:
         values = np.where(masks.outside_window(len(values), window, values.shape[1]), np.nan, values)
@@ -68,7 +72,25 @@ def show_matrix(
             shade = palette.colour(name.removeprefix("step of the "))
             axis.label.set_color(shade)
             ax.spines[side].set(color=shade, linewidth=2.5)
+    if sequences is not None:
+        _margins(ax, *sequences)
     return ax
+
+
+def _margins(ax: Axes, visible: Sequence, victim: Sequence) -> None:
+    """The two sequences of a matrix, above it and at its right, as curves or as words."""
+    above, beside = ax.inset_axes([0, 1.02, 1, 0.17], sharex=ax), ax.inset_axes([1.02, 0, 0.17, 1], sharey=ax)
+    for margin, values, role in ((above, victim, "victim"), (beside, visible, "visible")):
+        places, look = range(len(values)), {"color": palette.COLOURS[role]}
+        margin.axis("off")
+        if isinstance(values[0], str):
+            margin.set(**{"ylim" if margin is above else "xlim": (-1, 1)})
+            for place, word in zip(places, values, strict=True):
+                margin.text(*((place, 0) if margin is above else (0, place)), word, ha="center", va="center", **look)
+        else:
+            curve = (places, values) if margin is above else (values, places)
+            margin.plot(*curve, "o-", markersize=2.5, lw=1, **look)
+    ax.set_title(ax.get_title(), pad=34)
 
 
 def show_band(band: Tensor, ax: Axes | None = None, **options: object) -> Axes:

@@ -71,6 +71,9 @@ class WindowSliders(PlanSliders):
     def plans(self) -> dict[str, Tensor]:
         return {self.pairs[self.pair]["name"]: self.plan.mass[0]}
 
+    def beside(self) -> tuple[list, list]:
+        return self.pairs[self.pair]["visible"], self.pairs[self.pair]["victim"]
+
     def describe(self) -> str:
         plan = self.plan
         return (
@@ -126,6 +129,10 @@ class LagSliders(PlanSliders):
     def plans(self) -> dict[str, Tensor]:
         cost = self.lagged_cost
         return {"balanced plan": self.solve(cost).mass[0], "one-sided plan": one_sided(cost, self.window, self.mu)}
+
+    def beside(self) -> tuple[list, list]:
+        l, late = len(self.cost), self.reach - self.lag
+        return self.along[self.reach :][:l], self.along[late:][:l]
 
     def describe(self) -> str:
         places = " and ".join(f"{displacement(plan):.2f} for the {title}" for title, plan in self.plans().items())
@@ -188,10 +195,14 @@ class SweepSliders(PlanSliders):
     def plans(self) -> dict[str, Tensor]:
         return {f"after {self.sweeps} sweeps": self.plan.mass[0]}
 
+    def beside(self) -> tuple[list, list]:
+        return self.visible, self.victim
+
     def draw(self) -> Figure:
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
         for title, plan in self.plans().items():
-            plots.show_matrix(plan, left, title=title, window=self.window, high=1 / len(plan))
+            looks = {"title": title, "window": self.window, "high": 1 / len(plan)}
+            plots.show_matrix(plan, left, sequences=self.beside(), **looks)
         gaps = {"gap": self.gaps}
         plots.show_curves(gaps, right, x=range(1, self.most + 1), xlabel="sweeps", ylabel="gap", mark=self.sweeps)
         right.axhline(self.tol, color=plots.INK, linestyle="--", label=f"tolerance {self.tol:g}")

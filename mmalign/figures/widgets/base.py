@@ -103,11 +103,16 @@ class PlanSliders(Sliders):
         """Title -> (l, l) plan, at the present state."""
         raise NotImplementedError
 
+    def beside(self) -> tuple[list, list] | None:
+        """What stands along the margins of the plans: the visible sequence and the victim."""
+        return None
+
     def draw(self) -> Figure:
         plans = self.plans()
         figure, places = plt.subplots(1, len(plans), figsize=(4.2 * len(plans), 3.4), squeeze=False)
         for ax, (title, plan) in zip(places[0], plans.items(), strict=True):
-            plots.show_matrix(plan, ax, title=title, window=self.window, high=1 / len(plan))
+            looks = {"title": title, "window": self.window, "high": 1 / max(plan.shape)}
+            plots.show_matrix(plan, ax, sequences=self.beside(), **looks)
         return figure
 
 

@@ -50,6 +50,9 @@ class ReleasedSliders(PlanSliders):
         code = transport.official(cost[None], torch.tensor([l]), self.window, self.mu, self.barrier)
         return {"paper: Sinkhorn": self.solve(cost).mass[0], "released code": masks.to_dense(code)[0] / l}
 
+    def beside(self) -> tuple[list, list]:
+        return self.visible, self.victim
+
     def describe(self) -> str:
         worst = {name: (len(plan) * plan.sum(0) - 1).abs().max().item() for name, plan in self.plans().items()}
         told = " and ".join(f"{value:.1%} for the {name}" for name, value in worst.items())
@@ -93,7 +96,8 @@ class PriceSliders(LagSliders):
     def draw(self) -> Figure:
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
         ((title, plan),) = self.plans().items()
-        plots.show_matrix(plan, left, title=title, window=self.window, high=1 / len(plan))
+        looks = {"title": title, "window": self.window, "high": 1 / len(plan)}
+        plots.show_matrix(plan, left, sequences=self.beside(), **looks)
         sides = {"rows": plan.sum(1), "columns": plan.sum(0)}
         plots.show_curves({name: len(plan) * side for name, side in sides.items()}, right, xlabel="step", ylabel="sum")
         right.axhline(1, color=palette.INK, linestyle=":")

@@ -88,7 +88,8 @@ class EpochSliders(Sliders):
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
         l = len(self.target)
         guess = doubles(self.guesses[self.epoch])
-        plots.show_matrix(guess / l, left, title=f"guess after epoch {self.epoch}", window=self.window, high=1 / l)
+        looks = {"title": f"guess after epoch {self.epoch}", "window": self.window, "high": 1 / l}
+        plots.show_matrix(guess / l, left, sequences=(self.visible, self.victim), **looks)
         curves = {one["name"]: [np.nan if y is None else y for y in one["values"]] for one in self.curves}
         plots.show_curves(curves, right, mark=self.epoch)
         return figure

@@ -90,12 +90,12 @@ class Playground(PlanSliders):
         if self.source == "watch":
             return doubles(self.segments[self.segment]["cost"])
         if self.source == "drawn":  # a height is an angle
-            one, other = (doubles([int(level) for level in levels]) for levels in (self.first, self.second))
+            one, other = map(doubles, self.beside())
             return 1 - torch.cos((one[:, None] - other) * math.pi / 9)
-        known, spoken = self.spelling["letters"], self.spelling["sounds"]
-        rows = [known.index(letter) for letter in self.letters.lower() if letter in known]
-        columns = [spoken.index(sound) for sound in self.sounds.upper().split() if sound in spoken]
-        return 1 - doubles(self.spelling["table"])[rows or [0]][:, columns or [0]]
+        letters, sounds = self.beside()
+        rows = [self.spelling["letters"].index(letter) for letter in letters]
+        columns = [self.spelling["sounds"].index(sound) for sound in sounds]
+        return 1 - doubles(self.spelling["table"])[rows][:, columns]
 
     def plans(self) -> dict[str, Tensor]:
         if self.source == "planted":
@@ -103,6 +103,16 @@ class Playground(PlanSliders):
         balanced = self.way == "balanced"
         plan = self.solve(self.cost()).mass[0] if balanced else one_sided(self.cost(), self.window, self.mu)
         return {self.source: plan}
+
+    def beside(self) -> tuple[list, list]:
+        if self.source == "drawn":
+            return [int(level) for level in self.first], [int(level) for level in self.second]
+        if self.source == "word":
+            known, spoken = self.spelling["letters"], self.spelling["sounds"]
+            typed = [letter for letter in self.letters.lower() if letter in known]
+            return typed or known[:1], [sound for sound in self.sounds.upper().split() if sound in spoken] or spoken[:1]
+        segment = self.segments[self.segment if self.source == "watch" else 0]
+        return segment["visible"], segment["victim"]
 
     def describe(self) -> str:
         return (
