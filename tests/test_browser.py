@@ -43,12 +43,14 @@ pytestmark = [
 each_page = pytest.mark.parametrize("page", PAGES)
 
 
-# Three frames: what waits for a frame to fit itself to the page has done so.
+# Five frames: what waits for a frame to fit itself to the page, and for another to be measured, has done so.
 SETTLED = (
-    "new Promise(done => { let n = 0; const next = () => ++n > 3 ? done(true) : requestAnimationFrame(next); next(); })"
+    "new Promise(done => { let n = 0; const next = () => ++n > 5 ? done(true) : requestAnimationFrame(next); next(); })"
 )
 
-FADED = "new Promise(done => setTimeout(done, 500))"  # colours have changed from light to dark
+# Colours and columns come to rest at once, where they end anyway: a reader waits half a second, six views a page.
+AT_REST = """document.head.insertAdjacentHTML('beforeend',
+    '<style>*, *::before, *::after { transition: none !important; animation: none !important }</style>')"""
 
 
 class Tab:
@@ -326,16 +328,17 @@ def look(devtools, site):
             tab.show(f"{site}/{page}", SIZES["desk"], "light")
             found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
             opened = tab.bytes()  # by a reader who does not resize the window, and so needs one twin of each figure
+            tab.run(AT_REST)
             for size, scheme in VIEWS:
                 tab.resize(SIZES[size], scheme)
-                tab.run(FADED)
+                tab.run(SETTLED)
                 view = found["views"][size, scheme] = ask(tab, SIZED)
                 if size != "tablet":
                     view |= ask(tab, COLOURED)
             found |= ask(tab, PHONE)
             for scheme in SCHEMES if axe else ():
                 tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
-                tab.run(FADED)
+                tab.run(SETTLED)
                 found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
             found |= met(tab, site) | {"bytes": opened}
         return SimpleNamespace(**found)

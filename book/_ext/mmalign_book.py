@@ -70,6 +70,7 @@ def setup(app):
     app.connect("builder-inited", add_narrow_figures)
     app.connect("html-page-context", mend_references)
     app.connect("html-page-context", offer_narrow_figures)
+    app.connect("html-page-context", name_proofs)
     app.connect("html-page-context", describe_link)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -100,6 +101,16 @@ def mend_references(app, page, template, context, doctree):
     """Entries of the bibliography become items of their list: docutils gives them a role that no reader knows now."""
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+FOLDED_PROOF = re.compile(r'<div class="proof dropdown admonition"[^>]*>\s*<p>Proof\. ')
+
+
+def name_proofs(app, page, template, context, doctree):
+    """A proof that folds gets the title on which a reader presses; without one the script of all folds would stop."""
+    if "body" in context:
+        title = '<div class="proof dropdown admonition"><p class="admonition-title">Proof</p><p>'
+        context["body"] = FOLDED_PROOF.sub(title, context["body"])
 
 
 def describe_link(app, page, template, context, doctree):

@@ -28,7 +28,7 @@ const TOLD = {
   partners: [short, "partners a step, in effect"],
   cost: [short, "is what a match costs on average (0 alike, 2 opposite)"],
   "marginal gap": [exactly, "is the largest error of a row or column sum"],
-  sweeps: [short, "sweeps until the sums were right"],
+  sweeps: [short, "sweeps were made"],
   "rows off by": [exactly, "is the largest error of a row sum"],
   "columns off by": [exactly, "is the largest error of a column sum"],
   "sweeps to tolerance": [short, "sweeps bring the error under the tolerance"],
@@ -69,7 +69,7 @@ const KINDS = {
       const found = cost.map((_, window) => solve(cost, window, state("mu"), state("tol"), state("max_sweeps")).on(cells));
       return ["window", found.indexOf(Math.max(...found))];
     },
-    legend: () => plans(" · ring: true partners"),
+    legend: (state) => plans(state("pairs").some(({ match }) => match) ? " · ring: true partners" : ""),
     panels(state) {
       const { name, cost, match, visible, victim } = state("pairs")[state("pair")];
       const cells = match && match.map((i, j) => [i, j]);

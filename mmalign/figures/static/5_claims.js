@@ -56,7 +56,7 @@ const CLAIMS = {
     const controls = [
       choice("family", "whose", any("claims", names("family"))), choice("dataset", "data", any("data", names("data"))),
       choice("word", "verdict", [["all", "all verdicts"], ...WORDS.map((word) => [word, say(word)])]),
-      { ...slider("factor", "what matters", -2, 2, 0.1, "× the book's choice"), toSlider: Math.log2,
+      { ...slider("factor", "what matters", -2, 2, 0.1), tell: (factor) => `× ${short(factor)}`, toSlider: Math.log2,
         toModel: (place) => Number((2 ** place).toPrecision(3)), ticks: [-2, -1, 0, 1, 2].map((power) => [power, short(2 ** power)]) },
     ].map((control) => makeControl(model, control));
     const reaches = Object.fromEntries(names("unit").map((unit) =>

@@ -125,7 +125,7 @@ const LESSONS = {
     title: "Sliders: a training, epoch by epoch",
     controls: (state) => [{ ...steps("epoch", "epoch", 0, state("guesses").length - 1), unit: "" }],
     play: "epoch",
-    legend: () => plans(" · ring: where the plan of the complete pair puts most of a column"),
+    legend: () => plans(key(filled(PALETTE.imagined), "stand-in"), "· ring: where the plan of the complete pair puts most of a column"),
     panels(state) {
       const now = state("epoch"), visible = state("visible"), victim = state("victim"), target = state("target"), l = target.length;
       const guess = state("guesses")[now], plan = measure(guess.map((row) => row.map((share) => share / l)), guess);

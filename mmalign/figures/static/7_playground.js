@@ -125,7 +125,7 @@ const PLAYGROUND = {
   presets: [["a word", { source: "word" }], ["draw a pair", { source: "drawn" }], ["a lag that no plan holds", { source: "planted", order: "a constant lag", lag: 3, window: 4, mu: 0.05, way: "balanced", noise: 0.3 }],
     ["the same, one-sided", { source: "planted", order: "a constant lag", lag: 3, window: 4, mu: 0.05, way: "one-sided", noise: 0.3 }]],
   play: "sweeps",
-  legend: () => plans(" · ring: true partners"),
+  legend: () => plans(key(filled(PALETTE.imagined), "stand-in"), "· ring: true partners"),
   panels(state) {
     const pair = SOURCES[state("source")](state), window = state("window"), mu = state("mu");
     const balanced = state("way") === "balanced", plan = balanced ? solve(pair.cost, window, mu, state("tol"), state("sweeps")) : solveOneSided(pair.cost, window, mu);

@@ -71,6 +71,9 @@ class WindowSliders(PlanSliders):
     def plans(self) -> dict[str, Tensor]:
         return {self.pairs[self.pair]["name"]: self.plan.mass[0]}
 
+    def truth(self) -> list[tuple[int, int]]:
+        return [(i, j) for j, i in enumerate(self.pairs[self.pair]["match"] or [])]
+
     def beside(self) -> tuple[list, list]:
         return self.pairs[self.pair]["visible"], self.pairs[self.pair]["victim"]
 
@@ -129,6 +132,10 @@ class LagSliders(PlanSliders):
     def plans(self) -> dict[str, Tensor]:
         cost = self.lagged_cost
         return {"balanced plan": self.solve(cost).mass[0], "one-sided plan": one_sided(cost, self.window, self.mu)}
+
+    def truth(self) -> list[tuple[int, int]]:
+        l = len(self.cost)
+        return [(i, i + self.lag) for i in range(l) if 0 <= i + self.lag < l]
 
     def beside(self) -> tuple[list, list]:
         l, late = len(self.cost), self.reach - self.lag

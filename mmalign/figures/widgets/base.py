@@ -107,12 +107,18 @@ class PlanSliders(Sliders):
         """What stands along the margins of the plans: the visible sequence and the victim."""
         return None
 
+    def truth(self) -> list[tuple[int, int]]:
+        """The true cells, row and column, where they are known; ringed."""
+        return []
+
     def draw(self) -> Figure:
         plans = self.plans()
         figure, places = plt.subplots(1, len(plans), figsize=(4.2 * len(plans), 3.4), squeeze=False)
         for ax, (title, plan) in zip(places[0], plans.items(), strict=True):
             looks = {"title": title, "window": self.window, "high": 1 / max(plan.shape)}
             plots.show_matrix(plan, ax, sequences=self.beside(), **looks)
+            if cells := self.truth():
+                plots.rings(ax, [j for _, j in cells], [i for i, _ in cells])
         return figure
 
 

@@ -50,6 +50,9 @@ class ReleasedSliders(PlanSliders):
         code = transport.official(cost[None], torch.tensor([l]), self.window, self.mu, self.barrier)
         return {"paper: Sinkhorn": self.solve(cost).mass[0], "released code": masks.to_dense(code)[0] / l}
 
+    def truth(self) -> list[tuple[int, int]]:
+        return [(i, j) for j, i in enumerate(self.match)]
+
     def beside(self) -> tuple[list, list]:
         return self.visible, self.victim
 
