@@ -4,19 +4,21 @@ import html
 import math
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from .baselines import Constant, Double, Single, Trees, TreesBoth
-from .config import Condition, TrainConfig, settings
+from .config import Condition, TrainConfig
 from .data import Source, Split, Splits, make_splits
 from .data.pairs import Pairs
 from .errors import InputError
 from .experiments.statistics import Paired, paired
 from .method.plus import MMAlignPlus
+from .settings import Settings, settings
+from .system import System
 from .training import History, evaluate, fit
 
 FOLDS = 5
@@ -188,7 +190,7 @@ def diagnose(
         labels: (N,) of pairs, None or NaN where unknown.
         groups: (N,) of pairs: whom folds must not cut through. Their own by default.
         task: of pairs; "classification" or "regression" where labels are whole numbers.
-        model: settings of all three networks, such as width=16.
+        model: settings of the networks, such as width=16; each takes those that it has, `least` mm-align-plus alone.
 
     Raises:
         ValueError: fewer than 5 complete samples have a label, or a setting does not fit.
@@ -201,6 +203,7 @@ def diagnose(
     whole_groups = pool.groups is None or len(pool.groups[pool.labelled].unique()) >= FOLDS
     if not whole_groups:
         pool = replace(pool, groups=None)
+    configured = {name: _with_its_own(kind, model) for name, kind in TRAINED.items()}
     metric = "accuracy" if pool.task == "classification" else "mae"
     scores: dict[str, list[float]] = {name: [] for name in (*PLAIN, *TRAINED)}
     late = dict.fromkeys(TRAINED, 0)
@@ -215,7 +218,7 @@ def diagnose(
                 scores[name].append(evaluate(system, whole.test)[metric])
             for name, kind in TRAINED.items():
                 part = whole if kind.needs_every_victim else make_splits(pool, condition)
-                system = kind.from_data(part, settings(kind.config_type, {}, **model), seed=train.seed)
+                system = kind.from_data(part, configured[name], seed=train.seed)
                 late[name] += _unfinished(fit(system, part, train, progress=False), train)
                 scores[name].append(evaluate(system, part.test)[metric])
                 bar.update()
@@ -226,6 +229,15 @@ def diagnose(
     return Diagnosis(
         metric, known, len(pool.lengths), labelled, whole_groups, unfinished, time.perf_counter() - started
     )
+
+
+def _with_its_own(kind: type[System], changes: dict[str, object]) -> Settings:
+    """The configuration of one network, with the changes that concern it; what concerns none of them is named."""
+    known = {name: {one.name for one in fields(network.config_type)} for name, network in TRAINED.items()}
+    for name in changes.keys() - set().union(*known.values()):
+        raise InputError(f"none of {', '.join(known)} has a field {name!r}")
+    own = {one.name for one in fields(kind.config_type)}
+    return settings(kind.config_type, {}, **{name: value for name, value in changes.items() if name in own})
 
 
 def _quiet(progress: bool | None) -> bool:

@@ -7,11 +7,13 @@ import small
 import torch
 
 import mmalign
+from mmalign import diagnosis
 from mmalign.config import TrainConfig
 from mmalign.diagnosis import Diagnosis
 
 pytestmark = pytest.mark.slow
 
+NETWORKS = ("mm-align-plus", "single")
 QUICK = TrainConfig(epochs=2)
 N = 40
 
@@ -65,8 +67,13 @@ def test_the_same_call_measures_the_same():
 
 
 def test_a_setting_that_none_of_the_three_has_is_named():
-    with pytest.raises(ValueError, match="no field 'epochs'"):
+    with pytest.raises(ValueError, match="none of single, double, mm-align-plus has a field 'epochs'"):
         mmalign.diagnose(own(), QUICK, epochs=3)
+
+
+def test_a_setting_that_one_of_the_three_has_is_its_own():
+    plus, single = (diagnosis._with_its_own(diagnosis.TRAINED[name], {"width": 8, "least": 7}) for name in NETWORKS)
+    assert (plus.width, plus.least, single.width) == (8, 7, 8)
 
 
 def test_too_few_labelled_pairs_are_refused():
