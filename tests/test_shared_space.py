@@ -29,7 +29,9 @@ def test_the_loss_is_the_cross_entropy_of_the_costs_solved_one_by_one():
             costs.append(plan.value[0] + even)
         rows.append(-torch.stack(costs) / 0.1)
     by_hand = torch.nn.functional.cross_entropy(torch.stack(rows), torch.zeros(5).long())
-    torch.testing.assert_close(stranger_loss(first, second, lengths, 2, 0.1, strangers=2), by_hand, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        stranger_loss(first, second, lengths, 2, 0.1, strangers=2), by_hand, atol=1e-3, rtol=1e-3
+    )
 
 
 def test_the_gradient_is_that_of_finite_differences():
