@@ -71,7 +71,7 @@ def over_clusters(ours, theirs, kept):
         .groupby(["data", "sample"]).agg(group=("group", "first"), error=("error", "mean"))
         for side in (ours, theirs)
     ]  # fmt: skip
-    both = sides[0].join(sides[1], rsuffix="_theirs", how="inner").reset_index()
+    both = sides[0].join(sides[1].add_suffix("_theirs"), how="inner").reset_index()
     gain = (both["error_theirs"] - both["error"]).groupby([both["data"], both["group"]]).agg(["sum", "size"])
     count, draw = len(gain), np.random.default_rng(7)
     picked = draw.integers(0, count, (20_000, count))
