@@ -1,6 +1,6 @@
 """Trials with spoilt files, words and surroundings: `python tests/fuzzing.py --minutes 60`, or `make fuzz MINUTES=60`.
 
-A seed is a trial: it draws a kind of file, spoils a sound one as its format allows (`mutation.py`), and lets a command
+A seed is a trial: it draws a kind of file, spoils a sound one as its format allows (`spoil.py`), and lets a command
 meet it in a process of its own, whose memory, seconds, streams and end are looked at. Right is status 0, or status 2
 with one line. Whatever else happens is kept in `_build/fuzz/SEED`, the files and what was said.
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
-import mutation
+import spoil
 import numpy as np
 import pytest
 import speech
@@ -139,11 +139,11 @@ def replace_object(draw, path):
 
     sys.modules.setdefault("create_dataset", speech)  # where the mapping of words says that its function lives
     content = pickle.loads(path.read_bytes())
-    path.write_bytes(mutation.pickled(draw, content))
+    path.write_bytes(spoil.pickled(draw, content))
 
 
 def arrays(draw, place):
-    change(place / "arrays.npz", lambda content: mutation.spoil_zip(draw, content, mutation.spoil_npy))
+    change(place / "arrays.npz", lambda content: spoil.spoil_zip(draw, content, spoil.spoil_npy))
     return "data check arrays --data-dir ."
 
 
@@ -156,11 +156,11 @@ def published(draw, place):
 def own(draw, place):
     path = place / "mosi/imported.h5"
     if draw.random() < 0.5:
-        change(path, lambda content: mutation.spoil_bytes(draw, content))
+        change(path, lambda content: spoil.spoil_bytes(draw, content))
     elif draw.random() < 0.5:
         with h5py.File(path, "a") as file:
-            told = mutation.spoil_value(draw, json.loads(file.attrs["manifest"]), plain=True)
-            text = mutation.dumps(draw, told).encode(errors="replace").decode()
+            told = spoil.spoil_value(draw, json.loads(file.attrs["manifest"]), plain=True)
+            text = spoil.dumps(draw, told).encode(errors="replace").decode()
             file.attrs["manifest"] = text if draw.random() < 0.9 else np.arange(4)
     else:
         spoil_hdf5(draw, path, draw.choice(["lengths", "labels", "parts", "features/audio", "table/text", "features"]))
@@ -177,18 +177,18 @@ def words(draw, place):
 
 def spoil_embedding(draw, old):
     if draw.random() < 0.4:
-        return mutation.spoil_zip(draw, old, mutation.spoil_torch)
+        return spoil.spoil_zip(draw, old, spoil.spoil_torch)
     plain = torch.zeros(12, 4)
     odd = [torch.zeros(1).expand(10**6, 10**6), plain.T, plain.half(), torch.nn.Parameter(plain), plain.bfloat16()]
     table = draw.choice([plain, plain.numpy(), *odd])
     packed = io.BytesIO()
-    held = mutation.spoil_value(draw, (table, {"w": 1}), chance=0.1) if draw.random() < 0.5 else (table, {"w": 1})
+    held = spoil.spoil_value(draw, (table, {"w": 1}), chance=0.1) if draw.random() < 0.5 else (table, {"w": 1})
     try:
         torch.save(held, packed, _use_new_zipfile_serialization=draw.random() < 0.5)
     except (RecursionError, ValueError, OverflowError):  # too deep, or too many digits, for those who write as well
         return old[:99]
     content = packed.getvalue()
-    return content if draw.random() < 0.5 else mutation.spoil_bytes(draw, content)
+    return content if draw.random() < 0.5 else spoil.spoil_bytes(draw, content)
 
 
 def padded(draw, place):
@@ -202,12 +202,12 @@ def meld(draw, place):
 
 
 def model(draw, place):
-    change(place / "model.safetensors", lambda content: mutation.spoil_safetensors(draw, content))
+    change(place / "model.safetensors", lambda content: spoil.spoil_safetensors(draw, content))
     return lambda: mmalign.MMAlign.restore("model.safetensors")
 
 
 def state(draw, place):
-    change(place / "state.safetensors", lambda content: mutation.spoil_safetensors(draw, content))
+    change(place / "state.safetensors", lambda content: spoil.spoil_safetensors(draw, content))
     data = small_data()
     config = mmalign.TrainConfig(**TRAINING)
     return lambda: mmalign.fit(small_model(data), data, config, progress=False, checkpoint="state.safetensors")
@@ -217,13 +217,13 @@ def records(draw, place):
     lines = (place / "rows.jsonl").read_text().splitlines()
     at = draw.randrange(len(lines))
     if draw.random() < 0.3:
-        lines[at] = mutation.spoil_bytes(draw, lines[at].encode()).decode(errors="replace")
+        lines[at] = spoil.spoil_bytes(draw, lines[at].encode()).decode(errors="replace")
     else:
         told = json.loads(lines[at])
         for _ in range(draw.choice([1, 1, 3])):
-            told = mutation.spoil_value(draw, told, plain=True, chance=0.1)
+            told = spoil.spoil_value(draw, told, plain=True, chance=0.1)
         try:
-            lines[at] = mutation.dumps(draw, told)
+            lines[at] = spoil.dumps(draw, told)
         except (ValueError, RecursionError):
             lines[at] = "[" * 100_000
     (place / "rows.jsonl").write_bytes(
@@ -236,7 +236,7 @@ def records(draw, place):
 
 
 def grid(draw, place):
-    (place / "grid.yaml").write_bytes(mutation.spoil_yaml(draw, GRID).encode(errors="replace"))
+    (place / "grid.yaml").write_bytes(spoil.spoil_yaml(draw, GRID).encode(errors="replace"))
     return lambda: grids.read_grid("grid.yaml")
 
 
@@ -345,14 +345,14 @@ TRIALS = {  # name -> what spoils and acts, the sound files it needs, its share
 def spoil_hdf5(draw, path, key):
     """Other types, shapes, pieces, filters, links, names; or the bytes."""
     if draw.random() < 0.4:
-        return change(path, lambda content: mutation.spoil_bytes(draw, content))
+        return change(path, lambda content: spoil.spoil_bytes(draw, content))
     with h5py.File(path, "a") as file:
         values = file[key][()] if isinstance(file.get(key), h5py.Dataset) else np.zeros((9, 20, 2))
         if draw.random() < 0.9:
             del file[key]
         options = {"compression": "gzip", "chunks": True}
         more = {
-            "array": lambda: file.create_dataset(key, data=_storable(mutation.odd_array(draw, values)), **options),
+            "array": lambda: file.create_dataset(key, data=_storable(spoil.odd_array(draw, values)), **options),
             "bomb": lambda: (
                 file.create_dataset(
                     key,
@@ -379,7 +379,7 @@ def spoil_hdf5(draw, path, key):
                 key, (9, 20, 2), "f8", external=[(draw.choice(["/dev/zero", "none"]), 0, 2880)]
             ),
             "group": lambda: file.create_group(key),
-            "name": lambda: file.create_dataset(draw.choice(mutation.WORDS[1:3]) or "e", data=values),
+            "name": lambda: file.create_dataset(draw.choice(spoil.WORDS[1:3]) or "e", data=values),
             "type": lambda: file.create_dataset(key, data=np.zeros(3, [("a", "f8"), ("b", "i4")])),
             "words": lambda: file.create_dataset(key, data=["a", "\x1b[1m"], dtype=h5py.string_dtype()),
             "empty": lambda: file.create_dataset(key, data=h5py.Empty("f8")),
