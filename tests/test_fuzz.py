@@ -28,6 +28,8 @@ import numpy as np
 import pytest
 import speech
 import torch
+import trials
+import watched
 
 from mmalign import cli
 from mmalign.data import imported
@@ -54,7 +56,7 @@ class Case(NamedTuple):
 
 
 KINDS = {  # name -> how its files are made, the command that reads them, the files that are cut and flipped
-    "arrays": (fuzzing.own_arrays, "data check arrays --data-dir .", ["arrays.npz"]),
+    "arrays": (trials.own_arrays, "data check arrays --data-dir .", ["arrays.npz"]),
     "hdf5": (
         lambda place: speech.published(place / "ict_mmmo", "ict-mmmo"),
         "data check ict-mmmo --pair audio:video --data-dir .",
@@ -65,7 +67,7 @@ KINDS = {  # name -> how its files are made, the command that reads them, the fi
         "data check mosi --data-dir .",
         ["mosi/X_valid.h5", "mosi/y_valid.h5"],
     ),
-    "own": (fuzzing.own_form, "data check mosi --data-dir .", ["mosi/imported.h5"]),
+    "own": (trials.own_form, "data check mosi --data-dir .", ["mosi/imported.h5"]),
     "words": (
         lambda place: speech.mm_align(place / "raw"),
         "data import mosi raw --data-dir .",
@@ -430,7 +432,7 @@ def files_in(place):
 def every_kind(tmp_path_factory):
     """What `fuzzing.py` spoils."""
     place = tmp_path_factory.mktemp("every_kind")
-    fuzzing.prepare(place)
+    trials.prepare(place)
     return place
 
 
@@ -440,13 +442,13 @@ def test_trials_drawn_by_fixed_seeds_end_well_and_small(every_kind, capsys):
     with capsys.disabled():
         print("\n" + fuzzing.report(outcomes, sum(outcome.seconds for outcome in outcomes)))
     assert [outcome for outcome in outcomes if outcome.wrong] == []
-    assert len(outcomes) == SEEDS and {outcome.kind.partition(":")[0] for outcome in outcomes} == {*fuzzing.TRIALS}
+    assert len(outcomes) == SEEDS and {outcome.kind.partition(":")[0] for outcome in outcomes} == {*trials.TRIALS}
 
 
 def test_a_trial_that_goes_wrong_is_seen():
     """Otherwise hours without a finding would prove nothing."""
     line = b"mmalign: one line\n"
-    assert not fuzzing.judge(0, b"all well\n", b"", 0.1, 1e8) and not fuzzing.judge(2, b"", line, 0.1, 1e8)
+    assert not watched.judge(0, b"all well\n", b"", 0.1, 1e8) and not watched.judge(2, b"", line, 0.1, 1e8)
     for status, out, err, seconds, peak in [
         (-11, b"", b"", 0.1, 1e8),
         (1, b"", line, 0.1, 1e8),
@@ -459,11 +461,11 @@ def test_a_trial_that_goes_wrong_is_seen():
         (2, b"", line, 100, 1e8),
         (2, b"", line, 0.1, 2e9),
     ]:
-        assert fuzzing.judge(status, out, err, seconds, peak), (status, out, err, seconds, peak)
+        assert watched.judge(status, out, err, seconds, peak), (status, out, err, seconds, peak)
 
 
 def test_every_broken_or_hostile_input_is_refused_in_one_line(sound, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(reading, "start", fuzzing._Forked)  # a new interpreter takes minutes in all
+    monkeypatch.setattr(reading, "start", watched._Forked)  # a new interpreter takes minutes in all
     canary = tmp_path / CANARY
     monkeypatch.chdir(tmp_path)
     outcomes, wrong, slowest, highest = Counter(), [], (0.0, ""), 0
