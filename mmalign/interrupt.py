@@ -20,7 +20,8 @@ def leave(*_: object) -> None:
 
 def is_command() -> bool:
     """Whether this process is `mmalign` or `python -m mmalign`, and not a program that imports the package."""
-    told = sys.orig_argv[-len(sys.argv) :][:1]  # the script, or the module, behind Python's own options
+    words = getattr(sys, "argv", [])  # an interpreter inside another program may have none
+    told = sys.orig_argv[-len(words) :][:1]  # the script, or the module, behind Python's own options
     return [os.path.basename(name) for name in told] in (["mmalign"], ["mmalign.exe"])
 
 

@@ -33,6 +33,12 @@ def found(single, double, plus, metric="mae", pairs=10, unfinished=(), constant=
     return Diagnosis(metric, scores, pairs, labelled=10, whole_groups=True, unfinished=unfinished)
 
 
+@pytest.fixture(scope="module")
+def quick():
+    """What many of the tests look at from one side or another."""
+    return mmalign.diagnose(own(), QUICK, progress=False, width=8)
+
+
 def test_only_complete_training_and_validation_samples_count_and_the_test_split_is_not_read():
     missing = np.arange(N) % 4 == 0
     data = own(missing=missing)
@@ -61,9 +67,9 @@ def test_folds_cut_through_groups_only_where_fewer_than_five_have_a_label():
     assert mmalign.diagnose(many, QUICK, progress=False, width=8).whole_groups
 
 
-def test_the_same_call_measures_the_same():
-    first, second = (mmalign.diagnose(own(), QUICK, progress=False, width=8) for _ in range(2))
-    assert first.scores == second.scores and first.advice == second.advice
+def test_the_same_call_measures_the_same(quick):
+    again = mmalign.diagnose(own(), QUICK, progress=False, width=8)
+    assert again.scores == quick.scores and again.advice == quick.advice
 
 
 def test_a_setting_that_none_of_the_three_has_is_named():
@@ -133,9 +139,8 @@ def test_a_network_worse_than_a_constant_or_than_trees_is_told():
     assert "trees beat the network" in str(trees)
 
 
-def test_constants_and_trees_are_measured_on_the_same_folds():
-    told = mmalign.diagnose(own(), QUICK, progress=False, width=8)
-    mean = {name: np.mean(values) for name, values in told.scores.items()}
+def test_constants_and_trees_are_measured_on_the_same_folds(quick):
+    mean = {name: np.mean(values) for name, values in quick.scores.items()}
     assert {"constant", "trees", "trees-both"} <= {*mean}
     assert mean["trees-both"] < 0.7 * mean["trees"]  # the label is the victim's mean
     assert abs(mean["trees"] - mean["constant"]) < 0.5 * mean["constant"]
@@ -162,10 +167,9 @@ def test_a_long_diagnosis_says_how_long(capsys, monkeypatch):
     assert "diagnose: about" not in capsys.readouterr().err
 
 
-def test_the_table_and_the_plot_show_every_answer():
-    told = mmalign.diagnose(own(), QUICK, progress=False, width=8)
-    assert [*told.table().index] == [*told.scores] and np.isnan(told.table().loc["single", "gain"])
-    ax = told.plot()
+def test_the_table_and_the_plot_show_every_answer(quick):
+    assert [*quick.table().index] == [*quick.scores] and np.isnan(quick.table().loc["single", "gain"])
+    ax = quick.plot()
     assert [label.get_text() for label in ax.get_yticklabels()] == ["trees", "trees-both", "double", "mm-align-plus"]
     plt.close(ax.figure)
 
