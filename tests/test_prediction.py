@@ -29,7 +29,7 @@ def sensors(offset=0.0, factor=1.0, absent=2):
 def trained():
     pairs, labels = sensors()
     data = mmalign.from_arrays(pairs, None, labels)
-    model = mmalign.MMAlignPlus.from_data(data, mmalign.MMAlignPlusConfig(width=16))
+    model = mmalign.MMAlignPlus.from_data(data, mmalign.MMAlignPlusConfig(width=16, least=200))
     mmalign.fit(model, data, mmalign.TrainConfig(epochs=12, lr=1e-2), progress=False)
     return model, data
 
@@ -119,10 +119,12 @@ def readings():
     return Pairs(visible, victim, names=("acc", "gyro"), groups=np.arange(N) // 2), np.arange(N) % 2 == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMAGINES)
 def test_absent_victims_are_imagined_in_their_own_shape_and_unit_and_others_stay(name, monkeypatch):
     pairs, labels = readings()
-    model = mmalign.MissingModalityClassifier(name, train={"epochs": 30, "lr": 1e-2}, random_state=0)
+    few = {"width": 16, **({"least": 50} if name == "mm-align-plus" else {})}
+    model = mmalign.MissingModalityClassifier(name, model=few, train={"epochs": 6, "lr": 1e-2}, random_state=0)
     full = model.fit(pairs, labels).impute(pairs)
     assert full.present.all() and full.names == pairs.names and (full.groups == pairs.groups).all()
     known, unknown = ([one for one in range(N) if bool(one % 3) is kind] for kind in (True, False))
