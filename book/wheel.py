@@ -68,7 +68,18 @@ def use(wheel: Path, folder: Path) -> None:
     shutil.copy(ROOT / "tests/wear.py", folder)
     call(python, "wear.py", "wear.csv", cwd=folder)  # the table that the second example reads
     for example in re.findall(r"```python\n(import mmalign\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S):
-        call(python, "-c", example, cwd=folder)
+        call(python, "-c", brief(example), cwd=folder)
+
+
+def brief(example: str) -> str:
+    """The second example with trainings of few epochs: sixteen of them at full length take minutes."""
+    short = {"diagnose(pairs, ": "diagnose(pairs, mmalign.TrainConfig(epochs=2), "}
+    short |= {'Classifier("mm-align-plus", ': 'Classifier("mm-align-plus", train={"epochs": 2}, '}
+    if "diagnose" in example:
+        assert all(full in example for full in short), "the README's example has changed"
+        for full, few in short.items():
+            example = example.replace(full, few)
+    return example
 
 
 def call(*words: str | Path, cwd: Path = ROOT) -> None:
