@@ -109,12 +109,24 @@ def _gru_cell_backward(upstream, kept, has_bias):
 OWN = {"_thnn_fused_gru_cell": _gru_cell, "_thnn_fused_gru_cell_backward": _gru_cell_backward}
 
 
+class _Module:
+    """What `torch.card` is: other tests of the same process ask every device there is for its random numbers."""
+
+    is_initialized = is_available = staticmethod(lambda: True)
+    current_device = staticmethod(lambda: 0)
+    device_count = staticmethod(lambda: 1)
+    _is_in_bad_fork = staticmethod(lambda: False)
+    manual_seed_all = staticmethod(lambda seed: None)  # it has none of its own: the CPU draws for it
+    get_rng_state = staticmethod(lambda device=0: torch.get_rng_state())
+    set_rng_state = staticmethod(lambda state, device=0: None)
+
+
 def plug_in() -> str | None:
     """The name of the device, from now on known to this process; None where this PyTorch has no such door."""
     if _set_up is None:
         return None
     if torch._C._get_privateuse1_backend_name() != NAME:
-        _set_up(NAME)
+        _set_up(NAME, _Module())
         everything, made = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
         everything.fallback(call, "PrivateUse1")
         for packet in (torch.ops.aten.arange, torch.ops.aten.randperm, torch.ops.aten.eye):  # PyTorch's own grow
