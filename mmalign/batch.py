@@ -8,6 +8,7 @@ reads them shows it.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -128,7 +129,7 @@ class Batch(Samples):
         """(B, T, D2) the modality that may be absent, then NaN."""
         return self.features[1]
 
-    @property
+    @cached_property
     def real(self) -> Tensor:
         """(B, T) bool, False on padding."""
         return masks.real_steps(self.lengths, self.visible.shape[1])

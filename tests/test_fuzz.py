@@ -121,7 +121,8 @@ def damage():
     for kind, (_, _, files) in KINDS.items():
         for file in files:
             for share in (0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999):
-                yield Case(kind, f"{file} cut to {share}", cut(file, share))
+                sealed = file.endswith("imported.h5") and share == 0.999  # what is lost is of the seal, no reading
+                yield Case(kind, f"{file} cut to {share}", cut(file, share), may_be_sound=sealed)
             yield Case(kind, f"{file} gone", lambda place, file=file: (place / file).unlink())
             yield Case(kind, f"{file} text", lambda place, file=file: (place / file).write_text("hello\n" * 99))
             yield Case(

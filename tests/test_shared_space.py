@@ -83,4 +83,4 @@ def test_pairs_alone_bring_plans_to_the_truth_whatever_the_order(order):
                 model.space_loss(batch)["space"].backward()
                 optimiser.step()
         found.append(mass_on_truth(model.transport_target(test), match, test.lengths))
-    assert found[0] < 0.6 and found[1] > (0.9 if order in ("random", "rule") else found[0] + 0.2), found
+    assert found[0] < 0.6 and found[1] > (0.9 if order in ("random", "rule") else 1.5 * found[0]), found
