@@ -69,6 +69,16 @@ def to_dense(band: Tensor) -> Tensor:
     return skewed.view(batch, steps, steps + offsets - 1)[:, :, window : window + steps]
 
 
+def to_mixing(band: Tensor) -> Tensor:
+    """(B, T, 2W+1) -> (B, T, T): each column of a band as weights of the rows; they sum to 1, or are 0 throughout.
+
+    >>> to_mixing(torch.tensor([[[9.0, 1.0, 1.0], [3.0, 1.0, 9.0]]])).tolist()
+    [[[0.25, 0.75], [0.5, 0.5]]]
+    """
+    mixing = to_dense(band).transpose(1, 2)
+    return mixing / mixing.sum(2, keepdim=True).clamp(min=torch.finfo(mixing.dtype).tiny)
+
+
 def transpose_band(band: Tensor) -> Tensor:
     """The band of the transposed matrix: [b, s, k] of the answer is [b, s + k - W, 2W - k] of `band`.
 

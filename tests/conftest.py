@@ -18,3 +18,19 @@ def pytest_collection_modifyitems(items):
 
 def pytest_runtest_setup(item):
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def canvas():
+    """Draw without a screen, and leave the reader's settings as they were."""
+    import matplotlib as mpl  # late: most tests draw nothing
+
+    from mmalign.figures import plots
+
+    before = mpl.get_backend()
+    mpl.use("agg")
+    with mpl.rc_context():
+        plots.style()
+        yield
+    mpl.pyplot.close("all")
+    mpl.use(before)

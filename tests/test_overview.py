@@ -1,22 +1,11 @@
 """The figure of the whole method lights what it is asked to."""
 
-import matplotlib as mpl
 import pytest
 from matplotlib.colors import to_hex
 
 from mmalign.figures import overview, pages, palette, plots
 
-
-@pytest.fixture(autouse=True)
-def canvas():
-    """Draw without a screen, and leave the reader's settings as they were."""
-    before = mpl.get_backend()
-    mpl.use("agg")
-    with mpl.rc_context():
-        plots.style()
-        yield
-    mpl.pyplot.close("all")
-    mpl.use(before)
+pytestmark = pytest.mark.usefixtures("canvas")
 
 
 def edges(ax):

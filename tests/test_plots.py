@@ -12,17 +12,7 @@ import torch
 from mmalign import masks
 from mmalign.figures import pages, palette, plots
 
-
-@pytest.fixture(autouse=True)
-def canvas():
-    """Draw without a screen, and leave the reader's settings as they were."""
-    before = mpl.get_backend()
-    mpl.use("agg")
-    with mpl.rc_context():
-        plots.style()
-        yield
-    mpl.pyplot.close("all")
-    mpl.use(before)
+pytestmark = pytest.mark.usefixtures("canvas")
 
 
 def shown(ax):

@@ -14,7 +14,7 @@ from mmalign import InputError, MMAlignPlus, MMAlignPlusConfig
 from mmalign.config import settings
 from mmalign.data import Split
 from mmalign.method.mixing import Weights
-from mmalign.method.plus import SEEING, Teachers, from_both, from_visible
+from mmalign.method.plus import SEEING, Teachers
 
 WEIGHTS, TEACHERS = get_args(Weights), get_args(Teachers)
 TINY = {"width": 8, "dropout": 0.0, "least": 1}
@@ -164,7 +164,7 @@ def test_where_no_labelled_sample_has_its_victim_the_teacher_reads_imagined_ones
     data = small.planted(survival=0.5)
     batch = data.train.missing.batch
     model = build(data)
-    by_hand = model.teacher.task_loss(from_both(model.teacher, model.with_imagined(batch)), batch.labels)
+    by_hand = model.teacher.task_loss(model.teacher.from_both(model.with_imagined(batch)), batch.labels)
     torch.testing.assert_close(model.teaching_loss(batch)["task"], by_hand)
     assert build(data, imagined=False).teaching_loss(batch) == {}
 
@@ -185,11 +185,11 @@ def test_the_mean_teacher_follows_slowly():
 def test_a_real_pair_is_answered_by_the_teacher_and_a_lone_sequence_by_the_student():
     data = pairs()
     model, batch = build(data).eval(), data.test.batch
-    assert model.predict(batch).equal(from_both(model.teacher, batch))
+    assert model.predict(batch).equal(model.teacher.from_both(batch))
     imagined = model.with_imagined(batch)
-    assert model.predict(batch.hidden()).equal(from_both(model.backbone, imagined)) and imagined.victim.isfinite().all()
+    assert model.predict(batch.hidden()).equal(model.backbone.from_both(imagined)) and imagined.victim.isfinite().all()
     alone = build(data, imagined=False).eval()
-    assert alone.predict(batch.hidden()).equal(from_visible(alone.backbone, batch))
+    assert alone.predict(batch.hidden()).equal(alone.backbone.from_visible(batch))
 
 
 def test_the_oracle_needs_data_that_know_their_alignment():

@@ -39,10 +39,9 @@ class Single(_Supervised[BoundConfig]):
 
     def predict(self, batch: Batch) -> Tensor:
         """(B,) or (B, K), from the visible modality alone."""
-        states = self.backbone.encode(batch, 0)
         if self.config.fusion == "none":
-            return self.backbone.answer(torch.cat([states[:, 0]] * 2, dim=1))
-        return self.backbone.read(states, states, batch.real)
+            return self.backbone.answer(torch.cat([self.backbone.encode(batch, 0)[:, 0]] * 2, dim=1))
+        return self.backbone.from_visible(batch)
 
 
 class Double(_Supervised[BackboneConfig]):
@@ -57,4 +56,4 @@ class Double(_Supervised[BackboneConfig]):
 
     def predict(self, batch: Batch) -> Tensor:
         """(B,) or (B, K), from both modalities."""
-        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
+        return self.backbone.from_both(batch)

@@ -66,10 +66,8 @@ class Trees(InOneGo[TreesConfig]):
         Raises:
             ValueError: a node leads back, or out of the forest.
         """
-        inner, place = (
-            state["feature"] >= 0,
-            torch.arange(len(state["feature"]), device=state["feature"].device)[:, None],
-        )
+        inner = state["feature"] >= 0
+        place = torch.arange(len(inner), device=inner.device)[:, None]
         ahead, leaves = state["below"][inner], state["below"][~inner]
         sound = (ahead > place[inner]).all() and (ahead < len(place)).all() and (leaves < len(state["leaves"])).all()
         if not (sound and (leaves >= 0).all() and state["roots"].clamp(0, len(place) - 1).equal(state["roots"])):

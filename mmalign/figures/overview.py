@@ -79,14 +79,19 @@ def show_overview(*lit: str) -> tuple[Axes, Axes]:
     return learning, decoding
 
 
+def _encoded(pen: Pen, at: float, name: str, number: int, colour: str) -> None:
+    """A modality's way to its hidden states."""
+    pen.words(at, 9.7, f"{name} $x^{{m_{number}}}$", "encoders")
+    pen.box(at, 8.3, f"encoder $E_{number}$", "encoders", colour)
+    pen.path("encoders", (at, 9.35), (at, 8.85))
+    pen.path("encoders", (at, 7.8), (at, 7.2))
+    pen.states(at, 6.85, f"$Z^{number}$", colour)
+    pen.words(at - 1.1, 7.45, "[CLS]", "cls")
+
+
 def _shared(pen: Pen) -> None:
     """The visible sequence's way to the answer."""
-    pen.words(LEFT, 9.7, "visible $x^{m_1}$", "encoders")
-    pen.box(LEFT, 8.3, "encoder $E_1$", "encoders", VISIBLE)
-    pen.path("encoders", (LEFT, 9.35), (LEFT, 8.85))
-    pen.path("encoders", (LEFT, 7.8), (LEFT, 7.2))
-    pen.states(LEFT, 6.85, "$Z^1$", VISIBLE)
-    pen.words(LEFT - 1.1, 7.45, "[CLS]", "cls")
+    _encoded(pen, LEFT, "visible", 1, VISIBLE)
     pen.box(LEFT, 4.4, "fitter", "fitter")
     pen.path("fitter", (LEFT, 6.5), (LEFT, 4.95))
     pen.box(3.05, 1.9, "$m_1$ asks $m_2$", "fusion", VISIBLE, 2.8)
@@ -102,12 +107,7 @@ def _shared(pen: Pen) -> None:
 
 
 def _learning(pen: Pen) -> None:
-    pen.words(RIGHT, 9.7, "victim $x^{m_2}$", "encoders")
-    pen.box(RIGHT, 8.3, "encoder $E_2$", "encoders", VICTIM)
-    pen.path("encoders", (RIGHT, 9.35), (RIGHT, 8.85))
-    pen.path("encoders", (RIGHT, 7.8), (RIGHT, 7.2))
-    pen.states(RIGHT, 6.85, "$Z^2$", VICTIM)
-    pen.words(RIGHT - 1.1, 7.45, "[CLS]", "cls")
+    _encoded(pen, RIGHT, "victim", 2, VICTIM)
     pen.box(6.95, 1.9, "$m_2$ asks $m_1$", "fusion", VICTIM, 2.8)
     pen.box(RIGHT, 4.4, "solver", "solver")
     pen.path("solver", (RIGHT, 6.5), (RIGHT, 4.95))

@@ -147,6 +147,15 @@ class Backbone(nn.Module):
         """
         return self.answer(self.fuse(first, second, real))
 
+    def from_both(self, batch: Batch) -> Tensor:
+        """The answer from both modalities of some samples. (B,) or (B, K)"""
+        return self.read(self.encode(batch, 0), self.encode(batch, 1), batch.real)
+
+    def from_visible(self, batch: Batch) -> Tensor:
+        """The answer from the visible sequence alone, which stands on both sides. (B,) or (B, K)"""
+        states = self.encode(batch, 0)
+        return self.read(states, states, batch.real)
+
     def fuse(self, first: Tensor, second: Tensor, real: Tensor, second_real: Tensor | None = None) -> Tensor:
         """(B, 2D): the heads of both directions, z12 then z21; what the answer is read from.
 

@@ -38,7 +38,7 @@ class TwoPaths(OnBackbone[Pair]):
 
     def predict_complete(self, batch: Batch) -> Tensor:
         """Predict from both modalities; every victim must be present."""
-        return self.backbone.read(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
+        return self.backbone.from_both(batch)
 
     @abstractmethod
     def predict_missing(self, batch: Batch) -> Tensor:

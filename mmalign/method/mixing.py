@@ -8,7 +8,6 @@ are its controls. (Chapter "When alignment pays".)
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from .. import losses, masks
@@ -95,8 +94,7 @@ def mixed(weights: Tensor, states: Tensor) -> Tensor:
 
     weights: (B, T, 2W+1) rows are visible steps; states: (B, T, D).
     """
-    mixing = masks.to_dense(weights).transpose(1, 2)  # (B, T, T)
-    return mixing / mixing.sum(2, keepdim=True).clamp(min=torch.finfo(mixing.dtype).tiny) @ states
+    return masks.to_mixing(weights) @ states
 
 
 def way(kind: Weights, spec: DataSpec, config: BackboneConfig, window: int, hidden: int) -> nn.Module:

@@ -242,7 +242,7 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
             told = Batch.join([told, self.with_imagined(batch.rows(~here))]) if len(told) else self.with_imagined(batch)
         if not len(told):
             return {}
-        return {"task": self.teacher.task_loss(from_both(self.teacher, told), told.labels)}
+        return {"task": self.teacher.task_loss(self.teacher.from_both(told), told.labels)}
 
     def student_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The label where it is shown, and the teacher's answer where there is one; every sample weighs the same."""
@@ -274,9 +274,9 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
             return self.predict_missing(batch)
         network = self.teacher.eval()
         if self.config.teacher == "mean":
-            return from_visible(network, batch)
+            return network.from_visible(batch)
         shown = beside(batch, anyone(batch)) if self.config.teacher == "answers-shuffled" else self.paired(batch)
-        return from_both(network, shown)
+        return network.from_both(shown)
 
     def paired(self, batch: Batch) -> Batch:
         """Complete samples as the control has them: with their own victims, or with those of others."""
@@ -331,21 +331,10 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
 
     def predict_complete(self, batch: Batch) -> Tensor:
         """The teacher's answer; without a teacher that sees victims, the student's."""
-        return from_both(self.teacher, batch) if self.config.sees_victim else self.predict_missing(batch)
+        return self.teacher.from_both(batch) if self.config.sees_victim else self.predict_missing(batch)
 
     def predict_missing(self, batch: Batch) -> Tensor:
         """The student's answer, from the visible modality alone; the victim is not read, present or not."""
         if self.config.imagines:
-            return from_both(self.backbone, self.with_imagined(batch))
-        return from_visible(self.backbone, batch)
-
-
-def from_both(network: Backbone, batch: Batch) -> Tensor:
-    """A network's answer from both modalities of some samples."""
-    return network.read(network.encode(batch, 0), network.encode(batch, 1), batch.real)
-
-
-def from_visible(network: Backbone, batch: Batch) -> Tensor:
-    """A network's answer from the visible sequence alone, which stands on both sides."""
-    states = network.encode(batch, 0)
-    return network.read(states, states, batch.real)
+            return self.backbone.from_both(self.with_imagined(batch))
+        return self.backbone.from_visible(batch)
