@@ -144,6 +144,16 @@ def test_it_has_three_exercises_or_more_each_with_a_folded_solution(chapter):
     assert set(exercises) == set(solved)
 
 
+def test_every_exercise_is_graded_and_one_of_them_is_open(chapter):
+    exercises = re.findall(r"^`{3,}\{exercise(?:-start)?\}.*?^`{3,} *$", prose(chapter), re.M | re.S)
+    begun = [re.search(r"\{exercise(?:-start)?\} *(.*)\n:label: (\S+)", one).groups() for one in exercises]
+    bold = dict(re.findall(r":label: (\S+)\n`{3,} *\n\*\*(.*?)\.\*\*", prose(chapter)))
+    titles = [title or bold.get(label, label) for title, label in begun]
+    grades = [title.rpartition("(")[2].rstrip(")") for title in titles]
+    assert {*grades} <= {"easy", "standard", "hard", "open"}, titles
+    assert "open" in grades
+
+
 def test_every_figure_has_alt_text_a_caption_and_a_name(chapter):
     for cell in code_cells(chapter):
         pictures = [
