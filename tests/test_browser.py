@@ -257,6 +257,8 @@ SIZED = {
         .filter(([, over]) => over > 1)
         .map(([e, over]) => `${over | 0} px: ${e.outerHTML.slice(0, 160)}`)""",
     "scrolling": outlines(".mm-scrolls"),
+    "columns": r"""[...document.querySelectorAll('.cell_output pre')]
+        .flatMap(printed => printed.textContent.split('\n')).filter(line => /\S {2,}\S/.test(line))""",
     "long_lines": """[...document.querySelectorAll('.bd-article section > p')].flatMap(words => {
         const lines = Math.round(words.clientHeight / parseFloat(getComputedStyle(words).lineHeight));
         const plain = !words.querySelector('mjx-container') && words.textContent.length;
@@ -381,6 +383,11 @@ def test_nothing_is_cut_or_hidden_sideways_in_any_view(look, page):
         assert view["width"] <= SIZES[size], (size, scheme, view["too_wide"])
     assert in_views(look(page), "cut") == {}
     assert not {view for view in in_views(look(page), "scrolling") if view.startswith("desk")}, "a desk has room"
+
+
+@each_page
+def test_what_cells_print_in_columns_is_a_table(look, page):
+    assert in_views(look(page), "columns") == {}
 
 
 @each_page
