@@ -3,6 +3,7 @@
 import pytest
 import small
 import torch
+import torch.nn.functional as F
 
 from mmalign import InputError, MMAlignPlusConfig, masks
 from mmalign.method.mixing import Oracle, mixed, way
@@ -46,11 +47,21 @@ def test_the_oracle_brings_each_step_to_where_the_victim_shows_it(data, batch, s
     assert isinstance(oracle, Oracle)
     with pytest.raises(InputError, match="alignment"):
         oracle(states, batch)
-    oracle.truth = data.source.answers["match"]
+    oracle.known = data.source.answers["match"]
     found, match = oracle(states, batch), data.answer("match", batch)
     for one, length in enumerate(batch.lengths.tolist()):
         for step in range(length):
             assert found[one, step].equal(states[one, match[one, step]])
+
+
+def test_what_is_foretold_mixes_the_steps_by_their_chances(data, batch, states):
+    foretold = made("foretold", data)
+    foretold.known = F.one_hot(data.source.answers["match"], data.source.answers["match"].shape[1]).float()
+    oracle = made("oracle", data)
+    oracle.known = data.source.answers["match"]
+    torch.testing.assert_close(foretold(states, batch)[batch.real], oracle(states, batch)[batch.real])
+    foretold.known = torch.full_like(foretold.known, 0.5)
+    torch.testing.assert_close(foretold(states, batch), states.sum(1, keepdim=True).expand_as(states) / 2)
 
 
 def test_attention_and_fitters_read_no_padding(data, batch, states):

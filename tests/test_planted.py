@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +127,29 @@ def test_a_label_that_tells_order_is_another_where_the_steps_lie_elsewhere(order
     plain = PlantedConfig(order=order, label="mean", samples=100, victim_share=0.0, label_noise=0.0)
     made = planted.make(plain)
     torch.testing.assert_close(planted.score(made.content, straight, made.private, made, plain), made.label)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_without_noise_the_order_is_foretold_and_at_random_it_is_even(order):
+    source = planted.read(order=order, samples=60, shortest=9, longest=9, first_noise=0.0)
+    truth = F.one_hot(source.answers["match"], 9).float()
+    if order == "random":
+        truth = torch.block_diag(*[torch.full((3, 3), 1 / 3)] * 3).expand(60, 9, 9)
+        torch.testing.assert_close(source.foretold(), truth, atol=0.2, rtol=0)  # six spreads of 200 draws
+    else:
+        assert (source.foretold() - truth).abs().mean() < 0.002
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_is_foretold_comes_true_as_often_as_it_says(order):
+    source = planted.read(order=order, samples=2000)
+    foretold, match = source.foretold(), source.answers["match"]
+    torch.testing.assert_close(foretold.sum(2), torch.ones(match.shape))
+    truth = F.one_hot(match, match.shape[1]).float()
+    for least in (0.05, 0.3, 0.6, 0.9):
+        said = (foretold > least) & (foretold <= least + 0.3)
+        if said.sum() > 1000:
+            torch.testing.assert_close(truth[said].mean(), foretold[said].mean(), atol=0.02, rtol=0)
 
 
 def test_only_the_second_modality_shows_which_steps_count():

@@ -13,7 +13,7 @@ import mmalign
 from mmalign import InputError, MMAlignPlus, MMAlignPlusConfig
 from mmalign.config import settings
 from mmalign.data import Split
-from mmalign.method.mixing import Weights
+from mmalign.method.mixing import KNOWN, Weights
 from mmalign.method.plus import SEEING, Teachers
 
 WEIGHTS, TEACHERS = get_args(Weights), get_args(Teachers)
@@ -192,13 +192,14 @@ def test_a_real_pair_is_answered_by_the_teacher_and_a_lone_sequence_by_the_stude
     assert alone.predict(batch.hidden()).equal(alone.backbone.from_visible(batch))
 
 
-def test_the_oracle_needs_data_that_know_their_alignment():
+@pytest.mark.parametrize("weights", KNOWN)
+def test_what_data_know_of_their_alignment_is_asked_of_those_that_know(weights):
     data = pairs()
-    model = build(data, weights="oracle")
+    model = build(data, weights=weights)
     assert model.predict(data.test.batch.hidden()).isfinite().all()
     for other in (small.planted(pair=("second", "first")), mmalign.load("smartwatch")):
         with pytest.raises(InputError, match="know their alignment"):
-            build(other, weights="oracle")
+            build(other, weights=weights)
 
 
 def test_a_model_that_was_restored_has_no_oracle(tmp_path):

@@ -14,8 +14,6 @@ from ..settings import settings
 from . import planted
 from .planted import Made, PlantedConfig
 
-EXACT = 1e-4  # a noise of 0 counts as this, so that nothing is divided by it
-
 
 class Best(NamedTuple):
     """(N,) answers with the least squared error, in the units of the labels."""
@@ -44,14 +42,10 @@ def best(draws: int = 100, **knobs: object) -> Best:
 
 
 def _from_first(made: Made, config: PlantedConfig, draws: int) -> Tensor:
-    mixing, noise = made.mixing[0], config.first_noise**2 + EXACT**2
-    spread = torch.linalg.inv(torch.eye(config.content) + mixing @ mixing.T / noise)  # (C, C) posterior covariance
-    middle = made.first @ mixing.T @ spread / noise  # (N, T, C)
-    root, draw = torch.linalg.cholesky(spread), torch.Generator().manual_seed(config.draw)
+    draw = torch.Generator().manual_seed(config.draw)
     private = torch.zeros_like(made.private)  # nothing is known of it
     total = torch.zeros(config.samples)
-    for _ in range(draws):
-        content = middle + torch.randn(middle.shape, generator=draw).double() @ root.T
+    for content in planted.contents(made, config, draws, draw):
         match = planted.match_of(content, made.lengths, config, draw)
         total += planted.score(content, match, private, made, config)
     return total / draws
@@ -64,7 +58,7 @@ def _from_both(made: Made, config: PlantedConfig) -> Tensor:
         second, mark = second[:-1], second[-1]
         shown = shown - planted.marks(config)[:, None] * mark
     of_content, of_private = second[: config.content], second[config.content :]  # (C, width), (P, width)
-    noise = config.first_noise**2 + EXACT**2, config.second_noise**2 + EXACT**2
+    noise = config.first_noise**2 + planted.EXACT**2, config.second_noise**2 + planted.EXACT**2
     blur = torch.linalg.inv(of_private.T @ of_private + noise[1] * torch.eye(config.width))  # private is noise, too
     count = len(made.match), config.longest
     told = shown @ blur @ of_content.T * planted.real_steps(made.lengths, config)[..., None]  # (N, T, C)

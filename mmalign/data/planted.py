@@ -6,10 +6,13 @@ permutation that fits the band, and nobody can foretell it. With the others the 
 label depends partly on what only the second modality shows. (Chapters "The window cost" and "Results".)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import SEED, SHARE_OR_0, check_fields, whole
@@ -17,6 +20,7 @@ from ..settings import Count, CountOr0, Settings, Weight, settings
 from .source import Source
 
 ORDERS = ("random", "rule", "lag", "drift", "repeat")
+EXACT = 1e-4  # where the best guess is asked for a noise of 0 counts as this, so that nothing is divided by it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,7 @@ def read(third: bool = False, /, **knobs: object) -> Source:
         task=config.task,
         classes=tuple(map(str, range(config.classes))) if config.task == "classification" else (),
         answers={"match": made.match},
+        foretold=partial(foretold, config),
         about="generated; the true alignment is known",
     )
 
@@ -162,6 +167,32 @@ def _repeated(twice: Tensor, block: Tensor, size: int) -> Tensor:
         stays = twice.gather(1, before) & ~shown
         match = torch.where(inside, before + (~stays).long(), match)
     return match
+
+
+# ---- what the first modality tells --------------------------------------------------------------------------
+
+
+def contents(made: Made, config: PlantedConfig, count: int, draw: torch.Generator) -> Iterator[Tensor]:
+    """(N, T, content) float64, `count` times: what the content may have been, given what is seen of the first.
+
+    All is Gaussian, so that given the first modality the content is so, too.
+    """
+    mixing, noise = made.mixing[0].double(), config.first_noise**2 + EXACT**2
+    spread = torch.linalg.inv(torch.eye(config.content) + mixing @ mixing.T / noise)  # (C, C) covariance
+    middle = made.first.double() @ mixing.T @ spread / noise  # (N, T, C)
+    root = torch.linalg.cholesky(spread)
+    for _ in range(count):
+        yield middle + torch.randn(middle.shape, generator=draw).double() @ root.T
+
+
+def foretold(config: PlantedConfig, draws: int = 200) -> Tensor:
+    """(N, T, T): how likely each step of the second shows each step of the first, given all of the first.
+
+    Nobody who sees the first alone can foretell the alignment better. Row j belongs to step j of the second.
+    """
+    made, draw = make(config), torch.Generator().manual_seed(config.draw)
+    moved = (match_of(content, made.lengths, config, draw) for content in contents(made, config, draws, draw))
+    return sum((F.one_hot(match, config.longest).float() for match in moved), torch.zeros(())) / draws
 
 
 # ---- the label ---------------------------------------------------------------------------------------------

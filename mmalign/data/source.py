@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
@@ -39,6 +40,7 @@ class Source:
     has_victim: Tensor | None = None  # (N,) bool, False where the source itself lacks its second modality
     has_visible: Tensor | None = None  # the same of its first
     answers: dict[str, Tensor] = field(default_factory=dict)  # what only a test may know (planted data)
+    foretold: Callable[[], Tensor] | None = None  # (N, T, T) what the visible sequence tells of them at best
     notes: tuple[str, ...] = ()  # what the reader changed or left out, for people
 
     def __post_init__(self) -> None:

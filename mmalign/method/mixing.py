@@ -18,7 +18,8 @@ from .backbone import Attention
 from .dynamics import Fitter
 from .shared_space import Encoder
 
-Weights = Literal["identity", "transport", "oracle", "uniform", "global", "random"]
+Weights = Literal["identity", "transport", "oracle", "foretold", "uniform", "global", "random"]
+KNOWN = ("oracle", "foretold")  # by the data
 
 
 class Identity(nn.Module):
@@ -75,18 +76,24 @@ class Fitted(nn.Module):
 
 
 class Oracle(nn.Module):
-    """The true alignment, where the data know it: `truth` gives (N, T) the visible step of each of the victim's."""
+    """What data know of their alignment: the truth, or the best guess of it that the visible sequence allows.
 
-    truth: Tensor | None = None  # no part of the weights: it belongs to the data
+    `known` (N, T) is the visible step of each of the victim's, or (N, T, T) how likely each visible step is.
+    """
+
+    known: Tensor | None = None  # no part of the weights: it belongs to the data
 
     def forward(self, states: Tensor, batch: Batch) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
-        if self.truth is None:
+        if self.known is None:
             raise InputError(
-                "weights=oracle needs data that know their alignment, and the model that was built for them"
+                "weights=oracle and foretold need data that know their alignment, and the model that was built for them"
             )
-        match = self.truth[batch.ids.to(self.truth.device), : states.shape[1]].to(states.device)
-        return states.gather(1, match[:, :, None].expand_as(states))
+        steps = states.shape[1]
+        known = self.known[batch.ids.to(self.known.device), :steps].to(states.device)
+        if known.ndim == 3:
+            return known[:, :, :steps] @ states
+        return states.gather(1, known[:, :, None].expand_as(states))
 
 
 def mixed(weights: Tensor, states: Tensor) -> Tensor:
@@ -103,6 +110,6 @@ def way(kind: Weights, spec: DataSpec, config: BackboneConfig, window: int, hidd
         "identity": Identity,
         "uniform": lambda: Uniform(window),
         "global": lambda: Global(config.width),
-        "oracle": Oracle,
+        **dict.fromkeys(KNOWN, Oracle),
     }
     return made.get(kind, lambda: Fitted(spec.widths[0], config, window, hidden))()

@@ -32,7 +32,7 @@ from .backbone import Backbone
 from .controls import PARTNERS, anyone, beside
 from .denoising import TwoPaths
 from .encoders import Standardise
-from .mixing import Fitted, Weights, way
+from .mixing import KNOWN, Fitted, Weights, way
 from .shared_space import SharedSpace
 from .translator import Translator
 
@@ -117,18 +117,21 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
 
     @classmethod
     def from_data(cls, data: Data, config: MMAlignPlusConfig | None = None, *, seed: int = 0) -> Self:
-        """A new model for `data`; with weights=oracle it keeps their true alignment.
+        """A new model for `data`; with weights=oracle or foretold it keeps what they know of their alignment.
 
         Raises:
             ValueError: `data` lack what this system needs.
         """
         model = super().from_data(data, config, seed=seed)
-        if model.config.weights == "oracle":
+        if model.config.weights in KNOWN:
             source: Any = getattr(data, "source", None)
-            known = source and source.answers.get("match")
-            if known is None or tuple(source.features)[:2] != model.spec.modalities:
-                raise InputError(f"weights=oracle needs data that know their alignment, which {data!r} do not")
-            model.translator.way.truth = known
+            if source is None or "match" not in source.answers or tuple(source.features)[:2] != model.spec.modalities:
+                raise InputError(
+                    f"weights={model.config.weights} needs data that know their alignment, which {data!r} do not"
+                )
+            model.translator.way.known = (
+                source.answers["match"] if model.config.weights == "oracle" else source.foretold()
+            )
         return model
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
