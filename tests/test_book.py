@@ -1,5 +1,6 @@
 """The rendered book, read as files: complete, without dead links, and with nothing fetched from elsewhere."""
 
+import io
 import re
 import runpy
 import subprocess
@@ -7,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import matplotlib.image
 import pytest
 from bs4 import BeautifulSoup
 
@@ -100,6 +102,18 @@ def test_a_page_names_its_language(page):
     assert root is None or root.get("lang") == "en" or soup(page).find("meta", attrs={"http-equiv": "Refresh"})
 
 
+@needs_html
+def test_one_page_holds_the_figure_of_each_chapter_and_each_chapter_marks_it():
+    cards = soup(HTML / "book/figures.html").select(".mm-kept")
+    links = [card.find("a")["href"] for card in cards]
+    assert [re.sub(r"^\.\./|\.html.*$", "", link) for link in links] == CHAPTERS
+    assert all(card.find("img")["alt"] for card in cards)
+    marks = {
+        chapter: len(soup(HTML / f"{chapter}.html").select("p.mm-takeaway + .tag_takeaway")) for chapter in CHAPTERS
+    }
+    assert marks == dict.fromkeys(CHAPTERS, 1)
+
+
 # ---- the repository
 
 
@@ -135,3 +149,23 @@ def test_no_file_names_a_path_of_one_machine_or_a_package_registry():
 def test_the_picture_of_the_readme_is_the_one_that_the_first_chapter_has_stored():
     script = runpy.run_path(str(ROOT / "book/opening.py"))
     assert script["PICTURE"].read_text(encoding="utf-8") == script["opening"]() + "\n", "run book/opening.py"
+
+
+def test_the_picture_of_a_shared_link_is_drawn_from_the_same_chapter_and_has_the_size_that_the_pages_say():
+    script = runpy.run_path(str(ROOT / "book/opening.py"))
+    stored, drawn = (
+        matplotlib.image.imread(io.BytesIO(one)) for one in (script["SHARED"].read_bytes(), script["shared"]())
+    )
+    assert stored.shape[:2] == (630, 1200)
+    assert abs(stored[..., :3] - drawn[..., :3]).mean() < 0.01, "run book/opening.py"
+
+
+@needs_html
+@each_page
+def test_a_page_names_the_picture_that_a_shared_link_shows(page):
+    named = soup(page).find("meta", property="og:image")
+    if soup(page).find("article") is None or named is None:
+        pytest.skip("no page of the book's own")
+    address = named["content"]
+    assert address.startswith("http") or (page.parent / address).resolve() == HTML / "_static/share.png"
+    assert (HTML / "_static/share.png").read_bytes() == (ROOT / "book/_static/share.png").read_bytes()

@@ -170,6 +170,13 @@ def test_every_figure_has_alt_text_a_caption_and_a_name(chapter):
         assert options["figure"].get("name", "").startswith("fig-"), f"{cell.id}: name the figure fig-..."
 
 
+def test_one_figure_of_a_chapter_is_the_one_to_keep(chapter):
+    tagged = [cell for cell in code_cells(chapter) if "takeaway" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    shown = [kind for output in tagged[0].outputs for kind in output.get("data", {})]
+    assert {"image/svg+xml", "text/html"} & {*shown}, "the tag is for a figure or a picture that moves"
+
+
 def test_every_letter_of_a_figure_is_one_that_readers_fonts_have(chapter):
     pictures = [
         picture for output in outputs(chapter) for kind, picture in output.get("data", {}).items() if "svg" in kind
