@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import masks
 from .batch import is_known
 
 
@@ -23,38 +22,32 @@ def task(prediction: Tensor, labels: Tensor, loss: str = "squared") -> Tensor:
     return F.cross_entropy(prediction[shown], labels[shown])
 
 
-def contrastive(first: Tensor, second: Tensor, temperature: float, form: str = "normalised") -> Tensor:
+def contrastive(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """How badly each sample's two vectors are told from the batch's others (Eqs. 15 and 16). ()
 
     Args:
         first: (B, D) the head of the first sequence.
         second: (B, D) the head of the second.
         temperature: tau; the smaller, the harder the negatives count.
-        form: "normalised" compares directions, both ways, and averages over the batch. The paper leaves
-            these open. "official" is the released code: raw products, one way, no tau, summed.
+
+    Directions are compared, both ways, and the batch is averaged over: the paper leaves these open.
 
     >>> round(contrastive(torch.eye(2), torch.eye(2), 1.0).item(), 4)  # log(1 + 1/e)
     0.3133
     """
     same = torch.arange(len(first), device=first.device)
-    if form == "official":
-        return F.cross_entropy(first @ second.T, same, reduction="sum")
     scores = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature  # (B, B)
     return (F.cross_entropy(scores, same) + F.cross_entropy(scores.T, same)) / 2
 
 
-def fitting(weights: Tensor, target: Tensor, real: Tensor, reduction: str = "window") -> Tensor:
+def fitting(weights: Tensor, target: Tensor, real: Tensor) -> Tensor:
     """Squared error of predicted alignment weights against the plan's (Eq. 12). ()
 
     Args:
         weights: (B, T, 2W+1) of the fitter; target: (B, T, 2W+1), l times the plan.
         real: (B, T) bool.
-        reduction: "window" sums over a step's window and averages over the real steps. "full" is the
-            released code: the mean over all l*l cells, summed over the batch.
+
+    The sum over a step's window, averaged over the real steps.
     """
-    squares = (weights - target).square()
-    if reduction == "full":
-        inside = squares.masked_fill(~masks.open_band(real, weights.shape[2] // 2), 0)
-        return (inside.sum((1, 2)) / real.sum(1).square()).sum()
     # Slots beyond the ends count: there the target is 0 (the paper's A* = 0 for j outside 1..l).
-    return squares.sum(2)[real].mean()
+    return (weights - target).square().sum(2)[real].mean()

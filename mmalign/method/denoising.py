@@ -14,9 +14,13 @@ from .. import losses
 from ..batch import Batch, DataSpec
 from ..config import FillConfig
 from ..system import Stage, Step, by_presence
+from . import official
 from .backbone import Backbone, OnBackbone, Pair
 
 Filling = TypeVar("Filling", bound=FillConfig)
+
+# The paper's body and the released code's, by the name of the option.
+CONTRASTIVE = {"normalised": losses.contrastive, "official": official.raw_products}
 
 
 def temperature(config: FillConfig, epoch: int, epochs: int) -> float:
@@ -88,7 +92,7 @@ class Imputing(TwoPaths[Filling]):
         """The contrastive term of two hidden sequences, (B, T+1, D) each, from their heads; nothing at weight 0."""
         if not self.config.lambda_con:
             return {}
-        score = losses.contrastive(first[:, 0], second[:, 0], tau, self.config.contrastive)
+        score = CONTRASTIVE[self.config.contrastive](first[:, 0], second[:, 0], tau)
         return {"contrast": self.config.lambda_con * score}
 
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:

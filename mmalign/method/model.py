@@ -43,7 +43,7 @@ class Aligning(Imputing[Learning]):
         first, second = self.aligned_steps(first), self.aligned_steps(second)
         target = self.dynamics.target(first, second, batch.lengths)
         weights = self.dynamics.fitter(first, batch.lengths)
-        return {"fit": losses.fitting(weights, target, batch.real, self.config.fit_reduction)}
+        return {"fit": FITTING[self.config.fit_reduction](weights, target, batch.real)}
 
     def alignment(self, batch: Batch) -> Tensor:
         """(B, T, 2W+1): the fitter's alignment weights, read from the visible sequence alone."""
@@ -124,6 +124,7 @@ def behind_head(imagined: Tensor, head: Tensor, impute_head: str) -> Tensor:
 
 # The paper's body and the released code's, by the name of the option.
 TAKEN = {"steps": all_but_head, "official": official.head_in_last_out}
+FITTING = {"window": losses.fitting, "full": official.over_all_cells}
 PUT_BACK = {"steps": behind_head, "official": official.last_step_empty}
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import transport
+from .. import masks, transport
 from ..config import DynamicsConfig
 
 # ---- backbone ---------------------------------------------------------------------------------------------
@@ -94,6 +94,21 @@ def last_step_empty(imagined: Tensor, head: Tensor, impute_head: str) -> Tensor:
     """
     imagined = F.pad(imagined, (0, 0, 0, 1))
     return imagined if impute_head == "mixture" else torch.cat([head, imagined[:, 1:]], dim=1)
+
+
+# ---- losses -----------------------------------------------------------------------------------------------
+
+
+def raw_products(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """contrastive=official: products instead of directions, one way, no temperature, summed over the batch (T2)."""
+    same = torch.arange(len(first), device=first.device)
+    return F.cross_entropy(first @ second.T, same, reduction="sum")
+
+
+def over_all_cells(weights: Tensor, target: Tensor, real: Tensor) -> Tensor:
+    """fit_reduction=full: the mean over all l * l cells of a sample, summed over the batch (F3)."""
+    inside = (weights - target).square().masked_fill(~masks.open_band(real, weights.shape[2] // 2), 0)
+    return (inside.sum((1, 2)) / real.sum(1).square()).sum()
 
 
 # ---- training ---------------------------------------------------------------------------------------------
