@@ -98,6 +98,7 @@ class System(nn.Module, ABC, Generic[Config]):
 
     config_type: type[Config]
     warmup: int = 0  # epochs that only prepare; none of them can be chosen as the best
+    in_one_go: ClassVar[bool] = False  # True: fitted before the first epoch; of a training it reads the seed alone
     needs_every_victim: ClassVar[bool] = False  # True: works only where no victim is absent
     needs_visible: ClassVar[bool] = True  # False: works where any modality may be absent
     most_modalities: ClassVar[int] = 2

@@ -12,6 +12,7 @@ import torch
 
 import mmalign
 from mmalign import InputError
+from mmalign.experiments import runs
 from mmalign.registry import SYSTEMS
 from mmalign.settings import described, settings
 
@@ -92,12 +93,24 @@ def read_by(name, config, changed):
     return found
 
 
+def test_what_is_fitted_in_one_go_has_one_name_whatever_a_training_might_be():
+    for name in small.IN_ONE_GO:
+        for setting in described(mmalign.TrainConfig):
+            for value in others(setting) if setting.name != "seed" else []:
+                train = {setting.name: value, **({"optimiser": "sgd"} if setting.name == "momentum" else {})}
+                usual = SYSTEMS[name].train.get(setting.name, setting.default)
+                if value == usual:
+                    continue
+                with pytest.raises(InputError, match=f"would have no effect: {name} is fitted in one go"):
+                    runs.run(runs.Experiment(system=name, dataset="planted", train=train))
+
+
 CASES = [
     pytest.param(
         name,
         changes,
         id=f"{name} {' '.join(f'{key}={value}' for key, value in changes.items())}",
-        marks=[pytest.mark.slow] if changes else [],
+        marks=[pytest.mark.slow] if changes or name == "deepmlf" else [],
     )
     for name, entry in SYSTEMS.items()
     if name != "mm-align-official"

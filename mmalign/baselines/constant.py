@@ -22,6 +22,8 @@ Fitted = TypeVar("Fitted", bound=Settings)
 class InOneGo(System[Fitted]):
     """What is fitted to the labelled samples at once, before the first epoch: an epoch has no gradient steps."""
 
+    in_one_go = True
+
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
         return []
 
