@@ -89,6 +89,12 @@ def test_gradients_flow_only_where_they_are_asked_for(path):
     assert y.grad is None
 
 
+@pytest.mark.parametrize("window", [2, 9])
+def test_the_first_step_of_a_row_is_w_steps_back_however_wide_the_window_is(path, window):
+    x = torch.randn(1, 4, 3)
+    assert transport.align(x, x, window=window).first.tolist() == [[t - window for t in range(4)]]
+
+
 def test_a_second_derivative_is_refused():
     x = torch.randn(1, 4, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="can be differentiated once"):

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmalign import masks, transport
-from mmalign.transport import solver
+from mmalign.transport import checks, solver
 
 BOTH = {torch.float32: 1e-5, torch.float64: 1e-10}  # rounding, as a share of 1/l
 FAST = solver.COMPILED
@@ -364,3 +364,20 @@ def test_what_is_not_read_may_be_anything(path):
     dirty = cost.masked_fill(far(9, 2), torch.inf)
     dirty[1, 5:], dirty[1, :, 5:] = torch.nan, torch.nan
     assert transport.sinkhorn(dirty, [9, 5], window=2).band.equal(clean.band)
+
+
+@pytest.mark.skipif(not FAST, reason="numba is not installed")
+@pytest.mark.parametrize("columns", [5, 7])
+def test_on_the_cpu_the_compiled_loops_do_the_work(monkeypatch, columns):
+    ran, solve = [], solver._compiled
+    monkeypatch.setattr(solver, "_compiled", lambda *given: ran.append(1) or solve(*given))
+    transport.align(torch.randn(1, 5, 3), torch.randn(1, columns, 3))
+    transport.sinkhorn(torch.rand(1, 5, columns))
+    assert len(ran) == 2
+
+
+@pytest.mark.parametrize("dtype", BOTH)
+def test_the_least_and_the_largest_mu_of_a_precision_are_allowed(dtype):
+    ends = torch.finfo(dtype)
+    for mu in (ends.tiny, ends.max):
+        checks.check_options(mu, 1e-3, 400, torch.zeros(1, dtype=dtype))
