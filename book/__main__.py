@@ -22,6 +22,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = "axe-playwright-python==0.1.8"
 # One thread to a process: `--jobs` of them run side by side, and one thread gives the same numbers every time.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+# Python keeps what it has compiled, whatever the shell says: else each process compiles every test file again.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 RENDERED = ("test_book.py", "test_browser.py", "test_widgets_browser.py")  # they look at the rendered book
 
 ASKED = argparse.Namespace(command="help", jobs=2, venv=ROOT / ".venv")
@@ -226,7 +228,12 @@ def clean() -> None:
 def run(*words: str | Path) -> None:
     """Run a program in the folder of the repository; where it fails, so does the command."""
     scripts = str(scripts_of(ASKED.venv))
-    environment = {**os.environ, **ONE_THREAD, "PATH": os.pathsep.join((scripts, os.environ.get("PATH", "")))}
+    environment = {
+        **os.environ,
+        **ONE_THREAD,
+        **COMPILED,
+        "PATH": os.pathsep.join((scripts, os.environ.get("PATH", ""))),
+    }
     subprocess.run([*map(str, words)], cwd=ROOT, env=environment, check=True)
 
 

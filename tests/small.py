@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 
+import pytest
 import torch
 
 import mmalign
@@ -18,6 +19,11 @@ BLIND = tuple(name for name, entry in SYSTEMS.items() if not entry.kind.needs_ev
 TINY = {"width": 8, "fitter_width": 4, "translator_width": 8}
 TINY |= {"least": 1}  # samples of a stage
 TINY |= {"warmup": 1, "pretrain_epochs": 1, "language_epochs": 1, "av_epochs": 1}
+
+
+def light(names):
+    """Systems as parameters; the one that loads a language model's library is left out of `make fast`."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name == "deepmlf" else []) for name in names]
 
 
 def planted(survival=0.5, setting="A", seed=0, labelled=1.0, pair=None, **knobs):

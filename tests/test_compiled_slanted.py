@@ -92,7 +92,10 @@ def test_a_band_of_two_lengths_is_the_matrix_inside_the_window_whichever_way_it_
 # ---- the right plan ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("l1", "l2"), [(5, 9), (9, 5), (12, 4), (1, 7), (7, 1), (10, 11)])
+LARGER = [pytest.param(*lengths, marks=pytest.mark.slow) for lengths in ((12, 4), (10, 11))]
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(5, 9), (9, 5), (1, 7), (7, 1), *LARGER])
 @pytest.mark.parametrize("window", [0, 1, 3, None])
 def test_plans_are_those_of_pot_and_of_plain_loops(path, l1, l2, window):
     cost = costs(1, l1, l2, seed=l1)

@@ -18,6 +18,8 @@ from mmalign.neighbours.language import Codebook, LanguageModel, _hooked, counte
 from mmalign.system import seeded
 from mmalign.training import fit
 
+pytestmark = pytest.mark.slow  # a library of language models is loaded first
+
 TINY = {
     "width": 8, "heads": 2, "codes": 8, "language_width": 16, "language_layers": 3, "language_heads": 2, "longest": 32,
     "language_epochs": 1, "av_epochs": 1, "fusion_tokens": 4, "fusion_depth": 2,
@@ -56,7 +58,6 @@ def bare_logits(model, batch):
 # ---- who reads whom ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @layouts
 def test_of_14_positions_each_reads_itself_and_those_before_it(lm):
     with seeded(0):
@@ -69,7 +70,6 @@ def test_of_14_positions_each_reads_itself_and_those_before_it(lm):
     assert reads.equal(torch.ones(14, 14).tril().bool()) and not reads[:10, 10:].any()
 
 
-@pytest.mark.slow
 @layouts
 @combined
 def test_words_see_neither_tokens_nor_sound(lm, combine):
@@ -251,7 +251,6 @@ def test_the_loss_of_a_regression_is_the_absolute_error_in_spreads_of_the_labels
 # ---- language ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_trained_language_model_beats_counting_pairs_where_two_words_tell_the_next():
     data = small.spoken(count=200)
     model, _ = build(data, words="ids", codes=5, language_epochs=30, language_layers=2, fusion_depth=1)
@@ -356,7 +355,6 @@ def test_a_stream_that_is_told_to_be_ignored_changes_nothing():
         assert model.predict(batch).equal(full.predict(lacking(batch, *quiet)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_it_learns_where_every_modality_may_be_absent(task):
     data = three(setting="R", survival=0.4, task=task)
@@ -380,7 +378,6 @@ def test_a_layer_may_answer_with_a_tensor_or_with_a_tuple_that_starts_with_it():
     assert layers[1](torch.ones(1)).item() == 1  # and leaves no trace
 
 
-@pytest.mark.slow
 def test_a_language_model_by_name_keeps_its_weights_and_is_saved_with_the_rest(tmp_path, capfd):
     from transformers import GPT2Config, GPT2LMHeadModel
 

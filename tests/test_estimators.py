@@ -38,6 +38,7 @@ def trained():
     return classifier().fit(pairs(), CLASSES)
 
 
+@pytest.mark.slow
 def test_class_names_go_in_and_come_out(trained):
     assert trained.classes_.tolist() == ["run", "sit", "walk"]
     assert trained.score(pairs(1), CLASSES) > 0.9
@@ -107,6 +108,7 @@ def test_the_same_random_state_gives_the_same_answers_and_another_other_ones():
     assert (first == again).all() and not (first == other).all()
 
 
+@pytest.mark.slow
 def test_a_clone_has_the_parameters_and_not_the_training(trained):
     twin = clone(trained)
     assert twin.get_params() == trained.get_params()
@@ -135,8 +137,9 @@ def test_a_saved_estimator_answers_as_before(kind, tmp_path):
         other.pop().restore(tmp_path / "model.safetensors")
 
 
-def test_a_model_that_no_estimator_saved_is_no_estimator(trained, tmp_path):
-    trained.system_.save(tmp_path / "model.safetensors")
+def test_a_model_that_no_estimator_saved_is_no_estimator(tmp_path):
+    quick = classifier(system="single", train={"epochs": 1})
+    quick.fit(pairs(), CLASSES).system_.save(tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="holds no estimator: read it with its system's restore"):
         MissingModalityClassifier.restore(tmp_path / "model.safetensors")
 
@@ -155,7 +158,7 @@ def test_systems_that_learn_from_whole_pairs_say_so_and_others_do_without():
     assert classifier(system="single").fit(alone, CLASSES).score(alone, CLASSES) > 0.8
 
 
-def test_what_does_not_fit_is_refused(trained):
+def test_what_does_not_fit_is_refused():
     for given, says in (
         ((pairs(), None), "requires y to be passed"),
         ((pairs(), CLASSES[:-1]), "inconsistent numbers of samples"),

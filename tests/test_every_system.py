@@ -14,7 +14,7 @@ from mmalign.data import Split
 from mmalign.registry import SYSTEMS
 from mmalign.system import Stage
 
-CORE = ("single", "copy", "mm-align", "late-fusion")  # whom `make fast` trains more than once
+CORE = ("single", "mm-align")  # whom `make fast` trains more than once
 
 
 def shortly(names):
@@ -22,7 +22,7 @@ def shortly(names):
     return [pytest.param(name, marks=[] if name in CORE else [pytest.mark.slow]) for name in names]
 
 
-every = pytest.mark.parametrize("name", small.NAMES)
+every = pytest.mark.parametrize("name", small.light(small.NAMES))
 every_in_turn = pytest.mark.parametrize("name", shortly(small.NAMES))  # of tests that train
 blind_in_turn = pytest.mark.parametrize("name", shortly(small.BLIND))  # those that work without some victims
 imputing = pytest.mark.parametrize("name", small.IMPUTING)

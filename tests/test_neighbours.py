@@ -15,7 +15,7 @@ from mmalign.registry import SYSTEMS
 
 NAMES = [name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Neighbour)]
 PAIRS = {2: ("first", "second"), 3: ("first", "second", "third")}
-every = pytest.mark.parametrize("name", NAMES)
+every = pytest.mark.parametrize("name", small.light(NAMES))
 count = pytest.mark.parametrize("modalities", PAIRS)
 LATE = 5  # an epoch after every warm-up
 
