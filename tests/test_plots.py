@@ -90,5 +90,13 @@ def test_a_picture_is_the_same_bytes_every_time_and_tells_its_colours():
     assert told == {"double": palette.COLOURS["victim"].lower(), "single": palette.COLOURS["visible"].lower()}
 
 
+def test_on_a_phone_long_names_take_several_lines_and_numbers_do_not():
+    figure, (numbers, names) = mpl.pyplot.subplots(1, 2)
+    numbers.semilogy([1e-9, 1])
+    names.barh(["a name that is longer than its panel", "b"], [1, 2])
+    picture = re.sub("<!--.*?-->", "", pages.narrow(figure))
+    assert "mathdefault" not in picture and names.get_yticklabels()[0].get_text().count("\n") == 2
+
+
 def test_outside_of_a_notebook_nothing_is_installed():
     pages.install()

@@ -177,6 +177,7 @@ def test_a_value_that_does_not_fit_is_refused_by_name_and_leaves_the_old_one(mak
         (lambda: widgets.MissingSliders((60, 20, 0)), "size of test"),
         (lambda: widgets.MissingSliders(seed=-1), "seed"),
         (lambda: widgets.EntropySliders({"acc": [1, 2]}), "two modalities"),
+        (lambda: widgets.EntropySliders({"acc": [1, 2], "gyro": [1, 2]}, "ab", "c"), "truth"),
         (lambda: widgets.EntropySliders({"acc": [1, 2], "gyro": [1, 2, 3]}), "same two or more classes"),
     ],
 )
@@ -352,6 +353,12 @@ def test_the_still_twins_of_the_lessons_put_into_words_what_they_show():
     assert "1 room: 1 of 1 resolved" in stored(
         widgets.GainMap({(0.1, 0.2, 0.3): (-0.2, -0.3, -0.1)}, ["room", "pairs", "labels"], "accuracy")
     )[2].group(1)
+
+
+def test_the_true_class_is_named_in_the_picture_and_in_words_where_it_is_known():
+    _, state, picture = stored(entropy_sliders(truth="b"))
+    assert state["truth"] == "b" and picture.group(1).endswith("the truth is b.")
+    assert "truth" not in stored(entropy_sliders())[2].group(1)
 
 
 def test_the_dearer_unequal_sums_are_the_nearer_they_come_to_a_balanced_plan():

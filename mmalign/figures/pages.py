@@ -15,16 +15,18 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FixedFormatter
 
 NARROW = "application/vnd.mmalign.narrow"  # the second picture of an output
 WIDTHS = {"wide": 7.6, "narrow": 4.0}  # inches, at most; a page shows them about 710 and 330 CSS pixels wide
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
+NAMING = (FixedFormatter, StrCategoryFormatter)  # what names a panel's rows; others write numbers
 SMALLEST = 9  # points of any word: 9 pixels or more on a phone
 
 
@@ -100,7 +102,7 @@ def stack(figure: Figure, panels: list[Axes], grid: GridSpec) -> float:
 def break_lines(ax: Axes) -> None:
     """Long names beside and below a panel take several lines."""
     names = [words.get_text() for words in ax.get_yticklabels()]
-    if max(map(len, names), default=0) > 16 and not isinstance(ax.yaxis.get_major_formatter(), ScalarFormatter):
+    if max(map(len, names), default=0) > 16 and isinstance(ax.yaxis.get_major_formatter(), NAMING):
         ax.set_yticks(ax.get_yticks(), [fill(name, 16) for name in names])
     ax.set_xlabel(fill(ax.get_xlabel(), 38))
     ax.set_ylabel(fill(ax.get_ylabel(), 30))

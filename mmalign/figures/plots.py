@@ -60,7 +60,8 @@ def show_matrix(
         values = np.where(masks.outside_window(len(values), window, values.shape[1]), np.nan, values)
     ax = ax or plt.subplots(figsize=(4, 3.4))[1]
     image = ax.imshow(values, cmap=MASS, vmin=0, vmax=high, origin="upper", interpolation="nearest")
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    beside = 1.04 if sequences is None else 1.24  # as high as the matrix, right of what stands along it
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes([beside, 0, 0.05, 1]))
     bar.set_label(label)
     bar.outline.set_visible(False)
     ax.grid(False)

@@ -40,6 +40,7 @@ const TOLD = {
   "its weight": [percent, "is its weight"],
   "fused answer": [short, "is the fused answer"],
   "its probability": [percent, "is how sure it is"],
+  "true class": [String, "is the true class"],
 };
 const partners = (plan) => Math.exp(plan.entropy) / plan.plan.length;   // e to the entropy of a row
 
@@ -235,15 +236,15 @@ const KINDS = {
       const weights = softmax(entropies.map((entropy, m) => (present[m] ? -entropy : -Infinity)));
       const fused = classes.map((_, k) => sum(outputs.map((row, m) => weights[m] * row[k])));
       const shares = [...outputs, fused].map(softmax), answer = fused.indexOf(Math.max(...fused));
-      const shades = [PALETTE.visible, PALETTE.victim, PALETTE.neighbour], bound = K / (K + 1);
+      const shades = [PALETTE.visible, PALETTE.victim, PALETTE.neighbour], bound = K / (K + 1), truth = state("truth");
       return [
         { sort: CHART, title: "probabilities", told: [...names, "fused"].map((name, m) =>
             (present[m] ?? true ? `${name} ${shares[m].map(short).join(", ")}` : `${name} is absent`)).join("; "),
-          x: { label: "class", least: -0.5, most: K - 0.5, ticks: classes.map((name, k) => [k, name]) },
+          x: { label: "class", least: -0.5, most: K - 0.5, ticks: classes.map((name, k) => [k, name === truth ? `${name} ✓` : name]) },
           y: { label: "probability", least: 0, most: 1, ticks: ticks(0, 0.5, 1) },
           marks: (x, y) => shares.flatMap((row, m) => (present[m] ?? true ? row.map((q, k) =>
             bar(x, y, k + 0.25 * (m - 1), 0.22 * (x(1) - x(0)), q, { fill: shades[m] })) : [])),
-          facts: { "fused answer": classes[answer], "its probability": shares[2][answer],
+          facts: { "fused answer": classes[answer], ...(truth ? { "true class": `${truth} ✓` } : {}), "its probability": shares[2][answer],
             ...Object.fromEntries(names.map((name, m) => [`entropy of ${name} (nats)`, present[m] ? entropies[m] : "absent"])) } },
         { sort: CHART, title: "weights", told: names.map((name, m) => `${name} ${short(weights[m])}`).join(", "),
           x: { label: "modality", least: -0.5, most: 1.5, ticks: names.map((name, m) => [m, name]) },

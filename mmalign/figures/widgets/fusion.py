@@ -22,6 +22,7 @@ class EntropySliders(Sliders):
     Args:
         logits: name of a modality -> (K,), kept to 4 decimals.
         classes: K names; numbers from 0 by default.
+        truth: the name of the true class, where one is known.
         traits: where the controls stand at first: first, second (factors), absent ("none" or a name).
 
     >>> sliders = EntropySliders({"acc": [1, 0], "gyro": [0, 1]}, first=200.0, second=0.0)
@@ -29,19 +30,24 @@ class EntropySliders(Sliders):
     ([0.6667, 0.3333], [133.33333333333331, 0.0])
     """
 
-    shown = ("first", "second", "absent", "names", "classes", "logits")
+    shown = ("first", "second", "absent", "names", "classes", "logits", "truth")
     named = ("first", "second", "absent")
 
     kind = traitlets.Unicode("entropy").tag(sync=True)
     names = traitlets.List().tag(sync=True)
     classes = traitlets.List().tag(sync=True)
     logits = traitlets.List().tag(sync=True)  # (2, K)
+    truth = traitlets.Unicode("").tag(sync=True)
     first = traitlets.Float(1.0).tag(sync=True)
     second = traitlets.Float(1.0).tag(sync=True)
     absent = traitlets.Unicode("none").tag(sync=True)
 
     def __init__(
-        self, logits: Mapping[str, Sequence[float]], classes: Sequence[str] | None = None, **traits: object
+        self,
+        logits: Mapping[str, Sequence[float]],
+        classes: Sequence[str] | None = None,
+        truth: str = "",
+        **traits: object,
     ) -> None:
         sizes = [len(row) for row in logits.values()]
         classes = [str(k) for k in range(max(sizes, default=0))] if classes is None else [*classes]
@@ -50,7 +56,9 @@ class EntropySliders(Sliders):
                 f"logits must be of two modalities over the same two or more classes, found {sizes} "
                 f"over {len(classes)} classes"
             )
-        super().__init__(names=[*logits], classes=classes, logits=[rounded(row) for row in logits.values()], **traits)
+        one_of("truth", truth, ("", *classes))
+        stored = [rounded(row) for row in logits.values()]
+        super().__init__(names=[*logits], classes=classes, logits=stored, truth=truth, **traits)
 
     @traitlets.validate("first", "second")
     def _check_factor(self, proposal: dict) -> float:
@@ -91,7 +99,8 @@ class EntropySliders(Sliders):
         for m, (name, row) in enumerate(zip([*self.names, "fused"], shares, strict=True)):
             if name != self.absent:
                 left.bar([k + 0.25 * (m - 1) for k in places], row, 0.22, color=shades[m], label=name)
-        left.set(xlabel="class", ylabel="probability", ylim=(0, 1), xticks=places, xticklabels=self.classes)
+        named = [f"{name} (true)" if name == self.truth else name for name in self.classes]
+        left.set(xlabel="class", ylabel="probability", ylim=(0, 1), xticks=places, xticklabels=named)
         left.legend()
         right.bar(self.names, self.weights.tolist(), 0.5, color=shades[:2])
         right.axhline(len(places) / (len(places) + 1), color=shades[2], linestyle="--", label="bound K/(K+1)")
@@ -104,6 +113,6 @@ class EntropySliders(Sliders):
         parts = (f"{name} has entropy {entropy:.2f} and weight {weight:.2f}" for name, entropy, weight in told)
         absent = "" if self.absent == "none" else f", {self.absent} is absent"
         answer = self.classes[self.fused.argmax().item()]
-        return (
-            f"Probabilities of two modalities and of both fused, as bars: {', '.join(parts)}{absent}; answer {answer}."
-        )
+        truth = f", the truth is {self.truth}" if self.truth else ""
+        bars = "Probabilities of two modalities and of both fused, as bars"
+        return f"{bars}: {', '.join(parts)}{absent}; answer {answer}{truth}."
