@@ -167,6 +167,7 @@ def students() -> None:
 @command
 def lab() -> None:
     """open the chapters in JupyterLab"""
+    tool("jupyter", "trust", *map(str, chapters()))  # else their stored figures stay hidden
     tool("jupyter", "lab", "notebooks")
 
 

@@ -70,19 +70,21 @@ def _outside(text: str, inside: bool) -> tuple[str, bool]:
     return kept, inside
 
 
-def students() -> None:
+def students(target: Path = BUILD / "students", chapters: str = "*") -> None:
     """The sources of the book, every chapter without its solutions."""
-    source = BUILD / "students/src"
-    shutil.rmtree(source, ignore_errors=True)
+    source, notebooks = target / "src", target / "notebooks"
+    for folder in (source, notebooks, target / "book"):
+        shutil.rmtree(folder, ignore_errors=True)
     (source / "notebooks").mkdir(parents=True)
-    shutil.rmtree(BUILD / "students/notebooks", ignore_errors=True)
-    (BUILD / "students/notebooks").mkdir()
+    notebooks.mkdir()
     titles = titles_of_all()
-    for path in sorted(CHAPTERS.glob("*.ipynb")):
+    for path in sorted(CHAPTERS.glob(f"{chapters}.ipynb")):
         notebook = without_solutions(nbformat.read(path, 4))
         nbformat.write(notebook, source / "notebooks" / path.name)
-        nbformat.write(Plain(notebook, titles).notebook(), BUILD / "students/notebooks" / path.name)
+        nbformat.write(Plain(notebook, titles).notebook(), notebooks / path.name)
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("grids", "results"):  # which notebooks read from the folder beside theirs
+        shutil.copytree(ROOT / "book" / part, target / "book" / part)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source)
 

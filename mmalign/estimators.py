@@ -214,7 +214,10 @@ class MissingModalityRegressor(RegressorMixin, MissingModality):
 
     def _encoded(self, y: np.ndarray, known: np.ndarray) -> np.ndarray:
         numbers = np.full(len(y), np.nan)
-        numbers[known] = y[known].astype(np.float64)
+        try:
+            numbers[known] = y[known].astype(np.float64)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the labels of a regression must be numbers: {error}") from None
         return numbers
 
     def predict(self, X: Any) -> np.ndarray:

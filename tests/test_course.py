@@ -54,6 +54,16 @@ def test_students_get_every_exercise_and_no_solution(path):
     assert "{solution" not in text_of(left) and "{solution" in text_of(whole)
 
 
+@pytest.mark.slow
+def test_a_students_notebook_finds_the_files_that_it_reads(tmp_path):
+    course.students(tmp_path, "08*")
+    read = re.compile(r"""\.\./(book/[\w/.-]+)["']""")
+    for path in (tmp_path / "notebooks").glob("*.ipynb"):
+        code = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code")
+        asked = {name for name in read.findall(code) if (ROOT / name).exists()}
+        assert {name for name in asked if not (tmp_path / name).exists()} == set(), path.name
+
+
 def test_for_jupyterlab_exercises_are_boxes_that_plain_markdown_knows():
     text = "Look at {numref}`fig-a`.\n\n```{exercise} Name (easy)\n:label: ex-a\n\nWhy $x$?\n```"
     (cell,) = course.Plain(notebook_of(text), {}).notebook().cells

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import small
 import torch
@@ -262,3 +263,67 @@ def test_a_learning_rate_that_is_far_too_high_is_told():
     model = mmalign.Single.from_data(data, mmalign.BoundConfig(width=8))
     with pytest.warns(UserWarning, match=r"times that of a constant: training went astray, lower lr, 100"):
         mmalign.fit(model, data, TrainConfig(epochs=3, lr=100.0), progress=False)
+
+
+# ---- whole programs, as short as they are promised ------------------------------------------------------
+
+
+def wear(people=12, seconds=24, rate=10):
+    """A table of sensor readings with three kinds of dirt: lost packets, a sensor that was off, labels missing."""
+    draw, parts = np.random.default_rng(0), []
+    for person in range(people):
+        t = np.arange(rate * seconds) / rate
+        fast = (t // 6).astype(int) % 2
+        readings = np.sin((1 + 4 * fast[:, None]) * t[:, None] + np.arange(6)) + 0.1 * draw.normal(size=(len(t), 6))
+        part = pd.DataFrame(readings, columns=["ax", "ay", "az", "gx", "gy", "gz"]).assign(t=t, person=person)
+        part["activity"] = np.where(fast, "run", "sit")
+        part.loc[draw.integers(0, len(t), 9), ["gx", "gy", "gz"]] = np.nan
+        if person % 3 == 0:
+            part.loc[len(t) // 2 :, ["gx", "gy", "gz"]] = np.nan
+        part.loc[: len(t) // 10, "activity"] = None
+        parts.append(part.drop(index=draw.integers(0, len(t), 5)))
+    return pd.concat(parts)
+
+
+FROM_A_TABLE = """
+import mmalign
+import pandas as pd
+from sklearn.model_selection import GroupKFold, cross_val_score
+table = pd.read_csv("wear.csv")
+pairs, labels, groups = mmalign.windows(
+    table, time="t", group="person", label="activity",
+    visible=["ax", "ay", "az"], victim=["gx", "gy", "gz"], length=2.0, hop=2.0,
+)
+few = {"model": {"width": 8, "least": 50}, "train": {"epochs": 2}}
+model = mmalign.MissingModalityClassifier("mm-align-plus", **few, random_state=0)
+scores = cross_val_score(model, pairs, labels, groups=groups, cv=GroupKFold(3))
+model.fit(pairs, labels).save("model.safetensors")
+model = mmalign.MissingModalityClassifier.restore("model.safetensors")
+answer = model.predict(pairs[0])
+"""
+
+FROM_RAGGED_LISTS = """
+import mmalign
+import numpy as np
+from sklearn.model_selection import KFold, cross_val_score
+draw = np.random.default_rng(0)
+visible = [draw.normal(size=(draw.integers(4, 9), 3)) + k % 2 for k in range(40)]
+victim = [None if k % 5 == 0 else draw.normal(size=(len(one), 2)) for k, one in enumerate(visible)]
+pairs, labels = mmalign.Pairs(visible, victim), [None if k % 7 == 0 else k % 2 + 0.5 for k in range(40)]
+model = mmalign.MissingModalityRegressor("mm-align", train={"epochs": 3}, random_state=0)
+scores = cross_val_score(model, pairs, labels, cv=KFold(3))
+model.fit(pairs, labels).save("model.safetensors")
+answer = mmalign.MissingModalityRegressor.restore("model.safetensors").predict(pairs[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [FROM_A_TABLE, FROM_RAGGED_LISTS], ids=["a table on disk", "ragged lists"])
+def test_data_become_a_score_and_a_saved_model_in_fifteen_lines(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wear().to_csv("wear.csv", index=False)
+    assert len(program.strip().splitlines()) <= 15
+    found = {}
+    exec(compile(program, "program", "exec"), found)
+    assert len(found["scores"]) == 3 and np.isfinite(found["scores"]).all()
+    assert len(found["answer"]) == 1 and (tmp_path / "model.safetensors").is_file()

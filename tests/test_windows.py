@@ -114,12 +114,14 @@ def test_labels_may_be_missing_and_fractions_are_averaged():
     ("changes", "says"),
     [
         ({"visible": ["a", "z"]}, "no column 'z'; found t, person, a, b, g, activity"),
+        ({"victim": ["g", "a"]}, "column 'a' stands in visible and in victim"),
+        ({"length": "4s"}, "length and hop must be numbers above 0, found '4s' and 2.0"),
         ({"visible": "a"}, "lists of columns, found the string 'a'"),
         ({"visible": ["person"]}, "column 'person' must hold numbers"),
         ({"time": "person"}, "column 'person' must hold numbers or dates"),
         ({"length": 0.05}, "a window of 0.05 holds 1 step; the unit of length is that of the time column"),
         ({"length": 4000.0}, "no window of 4000.0 in recordings of 11.9"),
-        ({"length": -1.0}, "must be above 0, found -1.0"),
+        ({"length": -1.0}, "must be numbers above 0, found -1.0"),
         ({"gaps": "ignore"}, "unknown gaps 'ignore'"),
         ({"rates": "both"}, "unknown rates 'both'"),
     ],
@@ -127,6 +129,13 @@ def test_labels_may_be_missing_and_fractions_are_averaged():
 def test_what_is_not_understood_is_refused(changes, says):
     with pytest.raises(InputError, match=says):
         cut(table(), **changes)
+
+
+def test_what_is_no_table_or_has_no_rows_is_named():
+    with pytest.raises(InputError, match="gives it; found str"):
+        cut("wear.csv")
+    with pytest.raises(InputError, match="the table has no rows"):
+        cut(table().iloc[:0])
 
 
 def test_times_groups_and_values_that_say_nothing_are_named_with_their_row():

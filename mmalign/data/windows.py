@@ -50,12 +50,12 @@ def windows(
             packets are short and time stays even; "drop" leaves the steps out; "refuse" says where they are.
 
     Raises:
-        ValueError: a column is not there or holds no numbers, or no window can be cut; the place is named.
+        ValueError: a column is not there, stands on both sides or holds no numbers, or no window can be cut; the
+            place is named.
     """
     one_of("rates", rates, ("visible", "own"))
     one_of("gaps", gaps, ("fill", "drop", "refuse"))
-    if not (length > 0 and hop > 0):
-        raise InputError(f"windows: length and hop must be above 0, found {length} and {hop}")
+    _check_asked(table, visible, victim, length, hop)
     columns = [_numbers(table, names) for names in (visible, victim)]  # (R, D) each
     times = _times(table, time)
     groups, labels = _column(table, group, "all"), _column(table, label, None)
@@ -89,6 +89,22 @@ def windows(
     return pairs, _as_labels(found[2]), own
 
 
+def _check_asked(table: object, visible: Sequence[str], victim: Sequence[str], length: object, hop: object) -> None:
+    if not hasattr(table, "columns"):
+        raise InputError(f"windows: a table is wanted, as pandas.read_csv gives it; found {type(table).__name__}")
+    if not len(table):
+        raise InputError("windows: the table has no rows")
+    for side in (length, hop):
+        if not isinstance(side, int | float | np.number) or not side > 0:
+            raise InputError(f"windows: length and hop must be numbers above 0, found {length!r} and {hop!r}")
+    for side in (visible, victim):
+        if isinstance(side, str):
+            raise InputError(f"windows: visible and victim are lists of columns, found the string {side!r}")
+    for name in victim:
+        if name in visible:
+            raise InputError(f"windows: column {name!r} stands in visible and in victim")
+
+
 def _column(table: object, name: str | None, otherwise: object) -> np.ndarray:
     """(R,) a column as it is; nothing but `otherwise` without a name."""
     if name is None:
@@ -98,8 +114,6 @@ def _column(table: object, name: str | None, otherwise: object) -> np.ndarray:
 
 
 def _check_there(table: object, names: Sequence[str]) -> None:
-    if isinstance(names, str):
-        raise InputError(f"windows: visible and victim are lists of columns, found the string {names!r}")
     for name in names:
         if name not in table:
             raise InputError(f"windows: the table has no column {name!r}; found {', '.join(map(str, table))}")
@@ -129,7 +143,8 @@ def _times(table: object, name: str) -> np.ndarray:
     try:
         times = times.astype(np.float64)
     except (ValueError, TypeError):
-        raise InputError(f"windows: column {name!r} must hold numbers or dates, found {times.dtype}") from None
+        told = "pandas.to_datetime or to_numeric makes them of text"
+        raise InputError(f"windows: column {name!r} must hold numbers or dates; {told}") from None
     for row in np.flatnonzero(~np.isfinite(times))[:1]:
         raise InputError(f"windows: column {name!r} holds no time in row {row}")
     return times
