@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 from trials import prepare
-from watched import BATCH, Outcome, batch, used
+from watched import BATCH, Outcome, batch, used, without_bar
 
 from mmalign import cli, errors, system, training  # noqa: F401, loaded once for all trials
 
@@ -81,10 +81,8 @@ def surroundings(seed, sound, place):
         out, err, status = late.stdout or b"", late.stderr or b"", 1
     except (OSError, IndexError, ValueError):
         status = 2 if "ulimit -f" in limit else 1  # the status could not be written either
-    err = b"".join(
-        line for line in err.splitlines(True) if not line.startswith(b"mmalign: wrote") and b"runs:" not in line
-    )
-    err = b"".join(line for line in err.splitlines(True) if b"run/s" not in line and b"?run" not in line)
+    lines = without_bar(err).splitlines(True)
+    err = b"".join(line for line in lines if not line.startswith(b"mmalign: wrote") and b"runs:" not in line)
     right = status in (0, 2) and b"Traceback" not in err and err.count(b"\n") <= 1 and b"\x1b" not in out + err
     told = f"surroundings: {limit} {words} {stream} { ({k: v for k, v in env.items() if os.environ.get(k) != v}) }"
     wrong = "" if right else f"status {status}"

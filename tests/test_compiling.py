@@ -1,5 +1,6 @@
 """The compiler's cache: what is damaged, missing or full costs seconds, never the run or a wrong number."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -69,3 +70,16 @@ def test_a_cache_that_cannot_be_used_leaves_a_loop_that_runs(monkeypatch, method
         return number + 1
 
     assert one_more(2) == 3
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_rubbish_is_collected_after_compiling_if_it_was_before(collects):
+    watch = compiling._Watch()
+    try:
+        gc.enable() if collects else gc.disable()
+        watch.on_start(None), watch.on_start(None), watch.on_end(None)
+        assert not gc.isenabled()  # the outer loop is not ready
+        watch.on_end(None)
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()

@@ -449,6 +449,9 @@ def test_trials_drawn_by_fixed_seeds_end_well_and_small(every_kind, capsys):
 def test_a_trial_that_goes_wrong_is_seen():
     """Otherwise hours without a finding would prove nothing."""
     line = b"mmalign: one line\n"
+    for rate in ("1.12s/run", "8.10run/s", "?run/s"):
+        bar = f"\r100%|██████████| 8/8 [00:08<00:00,  {rate}, 0 failed]\n"
+        assert watched.without_bar(bar.encode() + line) == line
     assert not watched.judge(0, b"all well\n", b"", 0.1, 1e8) and not watched.judge(2, b"", line, 0.1, 1e8)
     for status, out, err, seconds, peak in [
         (-11, b"", b"", 0.1, 1e8),

@@ -156,6 +156,11 @@ def _outcome(seed, place, status, seconds, peak):
     return Outcome(seed, kind, err.decode(errors="replace"), status, seconds, peak, wrong)
 
 
+def without_bar(err):
+    """What was said, less the bar of a sweep, whose rate is in runs a second or in seconds a run."""
+    return re.sub(rb"\r[^\r\n]*(run/s|s/run|\?run)[^\r\n]*\n?", b"", err)
+
+
 def judge(status, out, err, seconds, peak):
     """What is wrong with an outcome; nothing, if nothing is."""
     if status < 0:
@@ -164,7 +169,7 @@ def judge(status, out, err, seconds, peak):
         return f"status {status}"
     if b"Traceback" in err:
         return "a traceback"
-    err = re.sub(rb"\r[^\r\n]*(run/s|s/run)[^\r\n]*\n?", b"", err)  # the bar of a sweep
+    err = without_bar(err)
     if any((byte < 32 and byte not in b"\n") or byte == 127 for byte in out + err):
         return "control bytes"
     if "\x9b" in (out + err).decode(errors="replace"):

@@ -11,7 +11,8 @@ places in front and behind. Nothing is masked: where there is no step, scalings 
 that entries which point there may hold anything finite.
 
 A first call waits while numba compiles. So kernels are few, loops over numbers, and called from Python, each for
-a group of sequences: a slice that is assigned to, a call of `max`, a kernel within a kernel would each add to it.
+a group of sequences: a slice that is assigned to, a call of `max` or `np.finfo`, an array that is made, a kernel within
+a kernel would each add to it.
 """
 
 import math
@@ -98,9 +99,11 @@ def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
 
 
 @jit(FAST)
-def _cosine_costs(x, y, lengths, window, mu, units, cost):
-    """cost = (1 - cos) / mu inside the sequence, at least 0; 1 where a step is 0. units: (2, T, D), to work in."""
-    info = np.finfo(x.dtype)
+def _cosine_costs(x, y, lengths, window, mu, tiny, least, most, units, cost):
+    """cost = (1 - cos) / mu inside the sequence, at least 0; 1 where a step is 0. units: (2, T, D), to work in.
+
+    A square that is not between `least` and `most` has over- or underflown; `tiny` stands for a largest entry of 0.
+    """
     for b in range(len(lengths)):
         length = lengths[b]
         steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
@@ -111,8 +114,8 @@ def _cosine_costs(x, y, lengths, window, mu, units, cost):
                 for d in range(x.shape[2]):
                     unit[t, d] = value[t, d]
                     square += value[t, d] * value[t, d]
-                if not (info.tiny / info.eps < square and square < info.max):  # the squares over- or underflow
-                    top = info.tiny
+                if not (least < square and square < most):
+                    top = tiny
                     for d in range(x.shape[2]):
                         top = abs(value[t, d]) if abs(value[t, d]) > top else top
                     square = x.dtype.type(0)
@@ -199,33 +202,30 @@ def _sweep(kernel, lengths, window, tol, max_sweeps, vectors, states, sweeps):
             if sweeps[b] >= max_sweeps:
                 states[b] = _DONE
                 break
-            lost, off, behind = (
-                np.int32(0),
-                np.int32(0),
-                0 * steps,
-            )  # counted, not the smallest taken: that does not vectorise
-            for first in range(0, steps, _BLOCK):
-                end = first + _BLOCK if first + _BLOCK < steps else steps
-                for i in range(first, end):
-                    sums[_place(i)] = padding[_place(i)]  # there the sum is 1 and the share 0
-                _add_sums(entries, v, 0 * steps, steps, reach, length, first, end, sums)
-                for i in range(first, end):
-                    part = share[_place(i)]
-                    off += np.int32(abs(u[_place(reach + i)] * sums[_place(i)] - part) > tol * part)
-                for i in range(first, end):
-                    total = sums[_place(i)]
-                    new_u[_place(reach + i)] = share[_place(i)] / (total if total > least else least)
-                    lost += np.int32(total < least)
-                ready = end - reach if end - reach > behind else behind
-                ready = steps if end == steps else ready
-                for i in range(behind, ready):
-                    sums[_place(i)] = padding[_place(i)]
-                _add_sums(entries, new_u, 2 * reach * steps - reach, 1 - steps, reach, length, behind, ready, sums)
-                for i in range(behind, ready):
-                    total = sums[_place(i)]
-                    new_v[_place(reach + i)] = share[_place(i)] / (total if total > least else least)
-                    lost += np.int32(total < least)
-                behind = ready
+            # Counted, not the smallest taken: that does not vectorise.
+            lost, off, behind = np.int32(0), np.int32(0), 0 * steps
+            for begin in range(0, steps, _BLOCK):
+                end = begin + _BLOCK if begin + _BLOCK < steps else steps
+                for side in range(2):  # said once for both: less to compile
+                    if side == 0:
+                        weights, new, start, stride = v, new_u, 0 * steps, steps
+                        first, last = begin, end
+                    else:
+                        weights, new, start, stride = new_u, new_v, 2 * reach * steps - reach, 1 - steps
+                        ready = end - reach if end - reach > behind else behind
+                        first, last = behind, ready if end < steps else steps
+                        behind = last
+                    for i in range(first, last):
+                        sums[_place(i)] = padding[_place(i)]  # there the sum is 1 and the share 0
+                    _add_sums(entries, weights, start, stride, reach, length, first, last, sums)
+                    if side == 0:
+                        for i in range(first, last):
+                            part = share[_place(i)]
+                            off += np.int32(abs(u[_place(reach + i)] * sums[_place(i)] - part) > tol * part)
+                    for i in range(first, last):
+                        total = sums[_place(i)]
+                        new[_place(reach + i)] = share[_place(i)] / (total if total > least else least)
+                        lost += np.int32(total < least)
             if tol > 0 and sweeps[b] > 0 and off == 0:
                 states[b] = _DONE
             elif lost > 0:
@@ -322,7 +322,9 @@ def _solve_group(
     vectors = _aligned_zeros((len(lengths), 10, -(-(places + 2 * window) // _VECTOR) * _VECTOR), kind)
     states = np.full(len(lengths), _NEW)
     if len(inputs) == 2:
-        _cosine_costs(*inputs, lengths, window, kind(mu), np.empty((2, *inputs[0].shape[1:]), kind), cost)
+        info, units = np.finfo(kind), np.empty((2, *inputs[0].shape[1:]), kind)
+        bounds = info.tiny, info.tiny / info.eps, info.max
+        _cosine_costs(*inputs, lengths, window, kind(mu), *bounds, units, cost)
     else:
         _given_costs(*inputs, lengths, window, kind(mu), cost)
     _build_kernel(cost, lengths, window, vectors, states, kernel)
