@@ -198,6 +198,6 @@ def test_every_chapter_was_timed_and_nobody_waits_long_for_one():
         *rows, total = csv.DictReader(file)
     seconds = {row["chapter"]: int(row["seconds"]) for row in rows}
     assert list(seconds) == [path.stem for path in CHAPTERS], "run `make times`"
-    assert {name: taken for name, taken in seconds.items() if taken > (90 if name == "07_denoising" else 40)} == {}
+    assert {name: taken for name, taken in seconds.items() if taken > 40} == {}
     assert max(int(row["slowest cell (s)"]) for row in rows) <= 40
     assert int(total["seconds"]) == sum(seconds.values())
