@@ -1,4 +1,4 @@
-"""The backbone: BK1 to BK8 and BB1."""
+"""The backbone: shapes, padding, attention, positions, the exchange of modalities, the residual wiring."""
 
 import math
 from dataclasses import replace
@@ -42,7 +42,7 @@ def head_vector(model, first, second, real):
     return caught[0]
 
 
-# ---- BK1 ---------------------------------------------------------------------------------------------
+# ---- answers ------------------------------------------------------------------------------------------
 
 
 @each_kind
@@ -53,7 +53,7 @@ def test_predictions_have_the_shape_of_the_task_and_are_finite_for_a_single_step
     assert out.shape == ((2,) if spec.task == "regression" else (2, 4)) and out.isfinite().all()
 
 
-# ---- BK2, BB1: padding is inert ----------------------------------------------------------------------
+# ---- padding is inert --------------------------------------------------------------------------------
 
 
 @each_kind
@@ -67,7 +67,7 @@ def test_padding_changes_nothing_whatever_it_holds_and_however_long_it_is(change
         torch.testing.assert_close(predict(model, replace(batch, features=features)), before, atol=1e-5, rtol=0)
 
 
-# ---- BK3: attention ----------------------------------------------------------------------------------
+# ---- attention ---------------------------------------------------------------------------------------
 
 
 def test_attention_rows_sum_to_one_and_are_zero_on_padding():
@@ -100,7 +100,7 @@ def test_the_maps_to_look_at_are_the_weights_that_were_used():
     torch.testing.assert_close(block.attend(block.norm_in(first), block.norm_in(second), real), read)
 
 
-# ---- BK4, BB1: positions -----------------------------------------------------------------------------
+# ---- positions ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -119,7 +119,7 @@ def test_the_convolution_alone_also_sees_order():
     assert (predict(model, turned) - predict(model, batch)).abs().min() > 1e-5
 
 
-# ---- BK5: exchange -----------------------------------------------------------------------------------
+# ---- exchange ----------------------------------------------------------------------------------------
 
 
 @each_kind
@@ -135,7 +135,7 @@ def test_swapping_modalities_with_their_modules_swaps_the_two_heads(changes):
     torch.testing.assert_close((w12, w21), (z21, z12), atol=1e-5, rtol=1e-5)
 
 
-# ---- BK6: residual wiring ----------------------------------------------------------------------------
+# ---- residual wiring ---------------------------------------------------------------------------------
 
 
 def test_with_silent_blocks_the_head_is_the_normalised_cls():
@@ -153,7 +153,7 @@ def test_with_silent_blocks_the_head_is_the_normalised_cls():
         torch.testing.assert_close(half, expected.expand(3, -1), atol=1e-5, rtol=1e-5)
 
 
-# ---- BK7, BK8 ----------------------------------------------------------------------------------------
+# ---- company and gradients ----------------------------------------------------------------------------
 
 
 @each_kind

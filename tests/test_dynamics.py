@@ -1,4 +1,4 @@
-"""The alignment dynamics learner: FI1, FI2, IM1, IM2."""
+"""The alignment dynamics learner: the fitter, its target, and what is imagined by its weights."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def identity(batch, steps, window):
     return weights
 
 
-# ---- FI1: the fitter ---------------------------------------------------------------------------------
+# ---- the fitter --------------------------------------------------------------------------------------
 
 
 @given(shapes)
@@ -84,7 +84,7 @@ def test_a_sequence_that_was_locally_shuffled_is_found_again():
     assert masks.to_dense(target)[0].argmax(0).equal(order)
 
 
-# ---- IM1, IM2: imputation ----------------------------------------------------------------------------
+# ---- imputation --------------------------------------------------------------------------------------
 
 
 @given(shapes)

@@ -1,4 +1,4 @@
-"""One test visits every system: the same promise, the same rules (ALL1 to ALL5, ALL7 to ALL9)."""
+"""One test visits every system: the same promise, the same rules."""
 
 import math
 from collections import Counter
@@ -84,7 +84,7 @@ def test_predicting_twice_gives_the_same_and_leaves_the_batch_alone(name):
     torch.testing.assert_close(batch.features, tuple(before), rtol=0, atol=0, equal_nan=True)
 
 
-# ---- ALL1, TR2: what may not be seen is not seen -----------------------------------------------------
+# ---- what may not be seen is not seen ----------------------------------------------------------------
 
 
 @blind_in_turn
@@ -135,7 +135,7 @@ def test_few_labels_serve_the_imputed_path_too_where_every_victim_is_there(name)
     assert taught >= int(data.train.samples.labelled.sum())
 
 
-# ---- ALL2: the ends of p -----------------------------------------------------------------------------
+# ---- the ends of p -----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_a_single_complete_sample_is_enough(name):
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
-# ---- ALL3: seeds -------------------------------------------------------------------------------------
+# ---- seeds -------------------------------------------------------------------------------------------
 
 
 @every_in_turn
@@ -170,7 +170,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name):
     assert name == "constant" or not small.same_weights(found[0][0], found[2][0])
 
 
-# ---- ALL4: leak detector -----------------------------------------------------------------------------
+# ---- leak detector -----------------------------------------------------------------------------------
 
 
 @every_in_turn
@@ -185,7 +185,7 @@ def test_from_shuffled_labels_nothing_is_learnt(name):
     assert mmalign.evaluate(model, data.test)["mae"] > 0.93 * of_the_mean
 
 
-# ---- ALL5: the slot of the imputation ----------------------------------------------------------------
+# ---- the slot of the imputation ----------------------------------------------------------------------
 
 
 @imputing
@@ -206,7 +206,7 @@ def test_what_is_imagined_matters_and_has_the_shape_of_the_states_it_stands_for(
     assert not torch.isclose(model.predict(batch), before).all()
 
 
-# ---- ALL7: who is moved ------------------------------------------------------------------------------
+# ---- who is moved ------------------------------------------------------------------------------------
 
 
 @every
@@ -244,7 +244,7 @@ def test_a_step_moves_the_groups_it_names_and_no_other(name):
         assert changed == {*step.moves}, step.name
 
 
-# ---- ALL8: one way to count --------------------------------------------------------------------------
+# ---- one way to count --------------------------------------------------------------------------------
 
 
 @every_in_turn
@@ -287,7 +287,7 @@ def test_each_sample_is_visited_exactly_once_by_each_stage_of_an_epoch(name):
         assert {one for _, one in seen} == {*data.train.batch.ids.tolist()}
 
 
-# ---- ALL9: selection reads validation only -----------------------------------------------------------
+# ---- selection reads validation only -----------------------------------------------------------------
 
 
 @every_in_turn

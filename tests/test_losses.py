@@ -70,7 +70,7 @@ def test_matched_pairs_cost_less_than_shuffled_ones():
     assert losses.contrastive(first, first, 0.1).item() == pytest.approx(math.log(1 + 3 * math.exp(-10)), rel=1e-3)
 
 
-# ---- FI2: the fitting loss ---------------------------------------------------------------------------
+# ---- the fitting loss --------------------------------------------------------------------------------
 
 lengths = torch.tensor([5, 3])
 real = masks.real_steps(lengths, 5)

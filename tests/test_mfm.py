@@ -1,4 +1,4 @@
-"""The multimodal factorization model: MF1 to MF7."""
+"""The multimodal factorization model: its prior, its read-out, its teachers, its codes."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ def gradients(loss, parameters):
     return torch.autograd.grad(loss, [*parameters], retain_graph=True, allow_unused=True)
 
 
-# ---- MF1: the prior's loss ---------------------------------------------------------------------------
+# ---- the prior's loss --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", ["scaled", "official"])
@@ -59,7 +59,7 @@ def test_the_official_kernel_goes_blind_where_codes_have_many_features():
     assert mmd(far[1], "official") < 0.2 * mmd(far[0], "official")
 
 
-# ---- MF2, MF4: the native read-out ---------------------------------------------------------------------
+# ---- the native read-out -----------------------------------------------------------------------------------
 
 
 def shuffle_the_rest(model):
@@ -92,7 +92,7 @@ def test_with_perfect_guesses_both_paths_of_the_factor_readout_agree(monkeypatch
     torch.testing.assert_close(model.impute(batch), rebuilt)
 
 
-# ---- MF3: the victim is not read -----------------------------------------------------------------------
+# ---- the victim is not read --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("readout", ["backbone", "factor"])
@@ -106,7 +106,7 @@ def test_neither_prediction_nor_loss_of_missing_samples_reads_the_victim(readout
     assert model.complete_loss(1.0, blank)["rebuild"].isnan()
 
 
-# ---- MF5: teachers stand still ---------------------------------------------------------------------------
+# ---- teachers stand still ----------------------------------------------------------------------------------
 
 
 def test_matching_moves_the_guesses_and_not_the_codes_they_are_matched_with():
@@ -128,7 +128,7 @@ def test_the_label_teaches_both_the_code_and_its_guess():
             assert all(one.abs().sum() > 0 for one in gradients(taught, module.parameters()))
 
 
-# ---- MF6: lengths ------------------------------------------------------------------------------------------
+# ---- lengths -----------------------------------------------------------------------------------------------
 
 
 def test_what_is_decoded_has_the_true_length_and_padding_does_not_count():
@@ -153,7 +153,7 @@ def test_a_perfect_decoder_rebuilds_at_no_cost_and_hands_the_backbone_the_true_s
     torch.testing.assert_close(model.predict_missing(batch), model.predict_complete(batch), atol=1e-5, rtol=0)
 
 
-# ---- MF7: no collapse ----------------------------------------------------------------------------------------
+# ---- no collapse ---------------------------------------------------------------------------------------------
 
 
 def test_codes_keep_their_variance_and_victims_are_decoded_better_than_by_their_mean():

@@ -1,4 +1,4 @@
-"""The translators: MT1 to MT9."""
+"""The translators: their decoder, what their losses ask for and of whom, their targets."""
 
 import math
 from dataclasses import replace
@@ -33,7 +33,7 @@ def sequences(batch=4, steps=6, seed=0):
 both = pytest.mark.parametrize("decoder", ["seq2seq", "coupled"])
 
 
-# ---- MT1, MT2: the decoder -----------------------------------------------------------------------------
+# ---- the decoder -------------------------------------------------------------------------------------------
 
 
 def test_a_step_is_told_from_the_true_steps_before_it_and_from_no_later_one():
@@ -62,7 +62,7 @@ def test_every_step_spoken_depends_on_every_step_heard():
             assert (heard.abs().sum(2) > 0).all(), (decoder, t)
 
 
-# ---- MT3, MT7: what the losses ask for -------------------------------------------------------------------
+# ---- what the losses ask for -------------------------------------------------------------------------------
 
 
 class Same(nn.Module):
@@ -116,7 +116,7 @@ def test_a_rotation_is_learnt(decoder):
     assert loss < 0.1 * target[real].var(0).mean()
 
 
-# ---- MT4: who is asked -------------------------------------------------------------------------------------
+# ---- who is asked ------------------------------------------------------------------------------------------
 
 
 @both
@@ -139,7 +139,7 @@ def test_the_way_back_is_used_in_training_only():
     assert model.predict(data.test.batch).isfinite().all()
 
 
-# ---- MT5: the targets stand still ----------------------------------------------------------------------------
+# ---- the targets stand still ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("decoder", "cycle_input"), [("seq2seq", "free"), ("seq2seq", "teacher"), ("coupled", "free")])
@@ -169,7 +169,7 @@ def test_a_cycle_moves_only_what_it_starts_from(decoder):
     assert any(one.any() for one in torch.autograd.grad(cycle, [*model.back.project.parameters()]))
 
 
-# ---- MT6: no collapse ------------------------------------------------------------------------------------------
+# ---- no collapse -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_the_victims_states_keep_their_variance():
     assert variances[-1] > 0.1 * variances[model.warmup]
 
 
-# ---- MT8, MT9: lengths and neighbours ----------------------------------------------------------------------------
+# ---- lengths and neighbours --------------------------------------------------------------------------------------
 
 
 @both

@@ -33,7 +33,7 @@ def stages(model, epoch=5):
     return model.stages(epoch, 10)
 
 
-# ---- TR1 ---------------------------------------------------------------------------------------------
+# ---- who is moved -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mm-align", "mm-align-official"])
@@ -66,7 +66,7 @@ def test_the_merged_step_moves_both():
     assert moved(model, data, stages(model)[0]) == {"backbone", "dynamics"}
 
 
-# ---- FI2: gradient of the fitting loss ---------------------------------------------------------------
+# ---- gradient of the fitting loss --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [{}, FIT_APART, {"encoder_dropout": 0.1}, {"fitter_head": "linear"}])

@@ -38,7 +38,7 @@ def hidden_behind(split, value):
     return Split(replace(split.batch, features=tuple(features)))
 
 
-# ---- G1: what is absent is not read ------------------------------------------------------------------
+# ---- what is absent is not read ----------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_what_hides_an_absent_modality_changes_no_output_and_no_gradient(name, m
     assert small.same_weights(*found)
 
 
-# ---- G2, G3: padding and company ---------------------------------------------------------------------
+# ---- padding and company -----------------------------------------------------------------------------
 
 
 @every
@@ -85,7 +85,7 @@ def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(name, modaliti
     torch.testing.assert_close(alone, model.predict(batch), atol=1e-5, rtol=0)
 
 
-# ---- G4: settings, tasks, seeds ----------------------------------------------------------------------
+# ---- settings, tasks, seeds --------------------------------------------------------------------------
 
 
 @pytest.mark.slow

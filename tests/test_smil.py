@@ -1,4 +1,4 @@
-"""SMIL: SM1 to SM8."""
+"""SMIL: its priors and their weights, the meta step, noise, what is read."""
 
 import math
 from dataclasses import replace
@@ -39,7 +39,7 @@ def norm(tensors):
     return math.sqrt(sum(one.square().sum().item() for one in tensors))
 
 
-# ---- SM1, SM2: priors and their weights ----------------------------------------------------------------
+# ---- priors and their weights ------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def test_looking_at_the_samples_leaves_the_mode_of_training_alone():
     assert model.training
 
 
-# ---- SM3, SM4: the meta step ---------------------------------------------------------------------------
+# ---- the meta step -----------------------------------------------------------------------------------------
 
 
 def test_without_an_inner_step_the_losses_are_those_of_the_weights_as_they_are():
@@ -235,7 +235,7 @@ def test_with_no_missing_sample_the_meta_step_has_no_inner_part(survival, names)
     assert parts_of(model, batch).keys() == (names or {"inner", "imputed", "task", "fused", "hidden"})
 
 
-# ---- SM5: noise ----------------------------------------------------------------------------------------
+# ---- noise -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mc", [0, 3])
@@ -269,7 +269,7 @@ def test_the_spread_of_a_draw_is_the_one_that_was_predicted():
     assert found.mean().item() == pytest.approx(3.0, abs=0.01) and found.std().item() == pytest.approx(0.2, abs=0.01)
 
 
-# ---- SM6: what is read ---------------------------------------------------------------------------------
+# ---- what is read ------------------------------------------------------------------------------------------
 
 
 def test_predicting_without_the_victim_does_not_read_it():
@@ -306,7 +306,7 @@ def test_with_every_victim_present_prediction_is_that_of_real_pairs():
     assert not torch.isclose(model.predict_missing(batch), model.predict_complete(batch)).all()
 
 
-# ---- SM7, SM8: the perturbation, and one slot of memory ------------------------------------------------
+# ---- the perturbation, and one slot of memory --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("how", "shift"), [("multiply", 0.0), ("add", 1.0), ("none", 0.0)])

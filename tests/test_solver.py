@@ -162,7 +162,7 @@ def test_golden_cases(path):
     assert transport.align(source, source[:, swaps], window=1, mu=0.05).mass[0].argmax(1).equal(swaps)
 
 
-# ---- OT1 to OT6 of the specification -----------------------------------------------------------------------
+# ---- what must hold of any plan -----------------------------------------------------------------------
 
 
 @given(problems())
@@ -241,7 +241,7 @@ def test_ot6_official_is_the_released_loop_and_balances_nothing(length, window, 
     expected = torch.tensor(expected).double().masked_fill(far(length, window), 0)
     assert passes <= 2
     torch.testing.assert_close(masks.to_dense(band)[0], expected, rtol=0, atol=1e-6)
-    assert (expected.sum(0) - 1).abs().max() > 0.02 and (expected.sum(1) - 1).abs().max() > 0.02  # breaks OT1
+    assert (expected.sum(0) - 1).abs().max() > 0.02 and (expected.sum(1) - 1).abs().max() > 0.02  # no plan
 
 
 def test_official_does_not_see_padding():

@@ -1,4 +1,4 @@
-"""Who stands where, and who lacks what: TR3 and the rules of data.md."""
+"""Who stands where, and who lacks what."""
 
 import math
 from collections import Counter

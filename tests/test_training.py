@@ -1,4 +1,4 @@
-"""The one loop: EV1, TR3, the clock, clipping, selection, the sealed test split."""
+"""The one loop: the clock, clipping, selection, the sealed test split."""
 
 import math
 import os
@@ -90,7 +90,7 @@ def test_the_order_is_the_seeds():
     assert found[0] == found[1] != found[2]
 
 
-# ---- EV1 ---------------------------------------------------------------------------------------------
+# ---- what is reported ---------------------------------------------------------------------------------
 
 
 def test_loss_averages_do_not_depend_on_the_batch_size():
@@ -259,7 +259,7 @@ def test_the_loss_is_the_sum_of_its_parts():
     assert model.weight.grad.tolist() == pytest.approx([0.2, 0.3, 0]) and {"two/a", "two/b"} < set(history.rows[0])
 
 
-# ---- ALL8: the clock ---------------------------------------------------------------------------------
+# ---- the clock ---------------------------------------------------------------------------------------
 
 
 def test_the_clock_counts_training_steps_and_no_evaluation(monkeypatch):
