@@ -18,6 +18,8 @@ from torch import Tensor
 from . import masks
 from .errors import InputError
 
+VISIBLE, VICTIM = 0, 1  # the first two modalities; others may follow
+
 
 @dataclass(frozen=True)
 class DataSpec:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..batch import Batch, DataSpec
+from ..batch import VISIBLE, Batch, DataSpec
 from ..config import BackboneConfig, BoundConfig
 from ..method.backbone import Backbone, OnBackbone, Pair
 from ..system import Stage, Step
@@ -40,7 +40,7 @@ class Single(_Supervised[BoundConfig]):
     def predict(self, batch: Batch) -> Tensor:
         """(B,) or (B, K), from the visible modality alone."""
         if self.config.fusion == "none":
-            return self.backbone.answer(torch.cat([self.backbone.encode(batch, 0)[:, 0]] * 2, dim=1))
+            return self.backbone.answer(torch.cat([self.backbone.encode(batch, VISIBLE)[:, 0]] * 2, dim=1))
         return self.backbone.from_visible(batch)
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec, Samples
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec, Samples
 from ..config import FillConfig
 from ..errors import InputError, whole
 from ..method.denoising import Imputing
@@ -134,11 +134,11 @@ class MFM(Imputing[MFMConfig]):
 
     def reencode(self, decoded: Tensor, batch: Batch) -> Tensor:
         """(B, T, D2) decoded victims -> (B, T+1, D), through the door that real ones take."""
-        return self.backbone.encode(self._in_its_unit(decoded, batch), 1)
+        return self.backbone.encode(self._in_its_unit(decoded, batch), VICTIM)
 
     def with_imagined(self, batch: Batch) -> Batch:
         """The same samples, all with a decoded victim (B, T, D2), whether they have one or not."""
-        guesses = self.guessed_codes(self.backbone.encode(batch, 0), batch)
+        guesses = self.guessed_codes(self.backbone.encode(batch, VISIBLE), batch)
         return self._in_its_unit(self.decode(1, *guesses, batch), batch)
 
     def _in_its_unit(self, decoded: Tensor, batch: Batch) -> Batch:
@@ -154,13 +154,15 @@ class MFM(Imputing[MFMConfig]):
     def predict_complete(self, batch: Batch) -> Tensor:
         if self.config.readout == "backbone":
             return super().predict_complete(batch)
-        fused = self.backbone.fuse(self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch.real)
+        fused = self.backbone.fuse(
+            self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM), batch.real
+        )
         return self.classify(self.label_code(fused))
 
     def predict_missing(self, batch: Batch) -> Tensor:
         if self.config.readout == "backbone":
             return super().predict_missing(batch)
-        return self.classify(self.guessed_codes(self.backbone.encode(batch, 0), batch)[0])
+        return self.classify(self.guessed_codes(self.backbone.encode(batch, VISIBLE), batch)[0])
 
     def stages(self, epoch: int, epochs: int) -> list[Stage]:
         """Everything on complete samples; then, if asked, what the missing ones can teach."""
@@ -192,7 +194,7 @@ class MFM(Imputing[MFMConfig]):
 
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task through the guesses, and the visible sequence rebuilt from its own code."""
-        first = self.backbone.encode(batch, 0)
+        first = self.backbone.encode(batch, VISIBLE)
         guesses = self.guessed_codes(first, batch)
         parts = {"task": self._score(self.classify(guesses[0]), batch)}
         if self.config.readout == "backbone":

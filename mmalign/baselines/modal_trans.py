@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec
 from ..config import FillConfig
 from ..errors import InputError, whole
 from ..method.backbone import CrossStack
@@ -130,7 +130,7 @@ class ModalTrans(Imputing[ModalTransConfig]):
 
     def complete_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
         """The task on real and on translated pairs, both translations, both cycles."""
-        first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+        first, second = self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM)
         ones, twos, lengths = first[:, 1:], second[:, 1:], batch.lengths
         told_twos = self.forth.forced(ones, lengths, twos.detach())
         told_ones = self.back.forced(twos, lengths, ones.detach())
@@ -148,7 +148,7 @@ class ModalTrans(Imputing[ModalTransConfig]):
 
     def missing_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task on translated pairs, and the way back to the visible states."""
-        first = self.backbone.encode(batch, 0)
+        first = self.backbone.encode(batch, VISIBLE)
         ones = first[:, 1:]
         made = self.forth(ones, batch.lengths)
         again = self.back.forced(made, batch.lengths, ones.detach())

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .. import masks
-from ..batch import Batch, DataSpec
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec
 from ..clusters import centres
 from ..config import BackboneConfig
 from ..method.backbone import Backbone
@@ -82,7 +82,7 @@ class SMIL(TwoPaths[SMILConfig]):
             self.eval()
             batches = (batch.to(self.priors.device) for batch in train.complete.batches(256))
             pooled = torch.cat(
-                [masks.mean_over(self.backbone.encode(batch, 1)[:, 1:], batch.real) for batch in batches]
+                [masks.mean_over(self.backbone.encode(batch, VICTIM)[:, 1:], batch.real) for batch in batches]
             )
             seed = int(torch.randint(2**31, ()))
             self.priors.copy_(centres(pooled.double(), len(self.priors), seed, starts=10))
@@ -96,7 +96,7 @@ class SMIL(TwoPaths[SMILConfig]):
     def impute(self, batch: Batch) -> Tensor:
         """(B, 1, D): the one vector that stands for the missing sequence."""
         noise = torch.zeros_like(self.draws[:1]).split(self.sizes, dim=1)
-        return (self.weights(self.backbone.encode(batch, 0), batch, noise[0]) @ self.priors)[:, None]
+        return (self.weights(self.backbone.encode(batch, VISIBLE), batch, noise[0]) @ self.priors)[:, None]
 
     # ---- the two paths ----------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class SMIL(TwoPaths[SMILConfig]):
 
     def predict_missing(self, batch: Batch) -> Tensor:
         """Predict from the visible modality alone: with the means, or the average over fixed draws."""
-        first = self.backbone.encode(batch, 0)
+        first = self.backbone.encode(batch, VISIBLE)
         answers = [self.backbone.answer(self.fuse_imputed(first, batch, noise)) for noise in self.draws[:, None]]
         return torch.stack(answers).mean(0)
 
@@ -147,7 +147,7 @@ class SMIL(TwoPaths[SMILConfig]):
     def inner_loss(self, batch: Batch) -> Tensor:
         """Task loss of samples whose victim is imputed. ()"""
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernel has no second derivative on a CPU
-            fused = self.fuse_imputed(self.backbone.encode(batch, 0), batch, self._noise(batch))
+            fused = self.fuse_imputed(self.backbone.encode(batch, VISIBLE), batch, self._noise(batch))
         return self.backbone.task_loss(self.backbone.answer(fused), batch.labels)
 
     def inner_step(self, loss: Tensor) -> dict[str, Tensor]:
@@ -164,7 +164,7 @@ class SMIL(TwoPaths[SMILConfig]):
         It is `forward` because that is what `functional_call` runs with other parameters, theta' here. The
         released code computes the task loss of the real pair and leaves it out; setting B needs it.
         """
-        first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+        first, second = self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM)
         imputed = self.fuse_imputed(first, batch, self._noise(batch))
         fused = self.backbone.fuse(first, second, batch.real)
         hidden = self.backbone.answer.head[:2]  # up to the first bend

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import masks
-from ..batch import Batch, DataSpec, Samples
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec, Samples
 from ..config import BackboneConfig
 from ..system import System
 from . import official
@@ -134,11 +134,11 @@ class Backbone(nn.Module):
             embed.standardise.learn(samples.seen(place))
         self.answer.learn_scale(samples)
 
-    def encode(self, batch: Batch, place: int) -> Tensor:
-        """One modality of the samples, 0 the visible, 1 the victim. (B, T+1, D)"""
+    def encode(self, batch: Batch, modality: int) -> Tensor:
+        """One modality of the samples, VISIBLE or VICTIM. (B, T+1, D)"""
         real = masks.with_head(batch.real)
-        states = self.embed[place](batch.features[place], batch.real)
-        return self.encoders[place](states, states, real)
+        states = self.embed[modality](batch.features[modality], batch.real)
+        return self.encoders[modality](states, states, real)
 
     def read(self, first: Tensor, second: Tensor, real: Tensor) -> Tensor:
         """Fuse two hidden sequences and answer from the two heads (Eq. 4). (B,) or (B, K)
@@ -149,11 +149,11 @@ class Backbone(nn.Module):
 
     def from_both(self, batch: Batch) -> Tensor:
         """The answer from both modalities of some samples. (B,) or (B, K)"""
-        return self.read(self.encode(batch, 0), self.encode(batch, 1), batch.real)
+        return self.read(self.encode(batch, VISIBLE), self.encode(batch, VICTIM), batch.real)
 
     def from_visible(self, batch: Batch) -> Tensor:
         """The answer from the visible sequence alone, which stands on both sides. (B,) or (B, K)"""
-        states = self.encode(batch, 0)
+        states = self.encode(batch, VISIBLE)
         return self.read(states, states, batch.real)
 
     def fuse(self, first: Tensor, second: Tensor, real: Tensor, second_real: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from .. import losses
-from ..batch import Batch, DataSpec
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec
 from ..config import FillConfig
 from ..system import Stage, Step, by_presence
 from . import official
@@ -81,7 +81,7 @@ class Imputing(TwoPaths[Filling]):
 
     def complete_loss(self, tau: float, batch: Batch) -> dict[str, Tensor]:
         """Task and contrastive loss of complete samples (Algorithm 1, lines 2-5 and 12-13)."""
-        return self.pair_loss(tau, self.backbone.encode(batch, 0), self.backbone.encode(batch, 1), batch)
+        return self.pair_loss(tau, self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM), batch)
 
     def pair_loss(self, tau: float, first: Tensor, second: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The same from the two hidden sequences, (B, T+1, D) each."""
@@ -101,7 +101,7 @@ class Imputing(TwoPaths[Filling]):
 
     def predict_missing(self, batch: Batch) -> Tensor:
         """Predict from the visible modality alone; the victim is not read, present or not."""
-        first = self.backbone.encode(batch, 0)
+        first = self.backbone.encode(batch, VISIBLE)
         return self.backbone.read(first, self.imagine(first, batch), batch.real)
 
     def impute(self, batch: Batch) -> Tensor:
@@ -109,7 +109,7 @@ class Imputing(TwoPaths[Filling]):
 
         Hidden states of the backbone, not raw features.
         """
-        return self.imagine(self.backbone.encode(batch, 0), batch)
+        return self.imagine(self.backbone.encode(batch, VISIBLE), batch)
 
     def victim_head(self, like: Tensor) -> Tensor:
         """(B, 1, D) the embedding of the victim's [CLS], in front of whatever is imagined (Eq. 14)."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import losses
-from ..batch import Batch, DataSpec
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec
 from ..config import AlignmentConfig, MMAlignConfig
 from ..system import Stage, Step
 from . import official
@@ -47,11 +47,11 @@ class Aligning(Imputing[Learning]):
 
     def alignment(self, batch: Batch) -> Tensor:
         """(B, T, 2W+1): the fitter's alignment weights, read from the visible sequence alone."""
-        return self.dynamics.fitter(self.aligned_steps(self.backbone.encode(batch, 0)), batch.lengths)
+        return self.dynamics.fitter(self.aligned_steps(self.backbone.encode(batch, VISIBLE)), batch.lengths)
 
     def transport_target(self, batch: Batch) -> Tensor:
         """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples."""
-        first, second = (self.aligned_steps(self.backbone.encode(batch, place)) for place in range(2))
+        first, second = (self.aligned_steps(self.backbone.encode(batch, modality)) for modality in (VISIBLE, VICTIM))
         return self.dynamics.target(first, second, batch.lengths)
 
     def aligned_steps(self, states: Tensor) -> Tensor:
@@ -90,13 +90,13 @@ class MMAlign(Aligning[MMAlignConfig]):
         The two share no parameters, so that one pass does what one after the other would: the fitting
         loss sees detached states and moves the fitter only; the task never uses the fitter here.
         """
-        first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+        first, second = self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM)
         return self.pair_loss(tau, first, second, batch) | self.fitting(first.detach(), second.detach(), batch)
 
     def fitting_loss(self, batch: Batch) -> dict[str, Tensor]:
         """How far the fitter is from the transport plan (Eq. 12; Algorithm 1, lines 9-11)."""
         with torch.no_grad(), _dropout(self.backbone, on=self.config.target_dropout):
-            first, second = self.backbone.encode(batch, 0), self.backbone.encode(batch, 1)
+            first, second = self.backbone.encode(batch, VISIBLE), self.backbone.encode(batch, VICTIM)
         return self.fitting(first, second, batch)
 
     def imagine(self, first: Tensor, batch: Batch) -> Tensor:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import transport
-from ..batch import Batch, DataSpec, Samples
+from ..batch import VICTIM, VISIBLE, Batch, DataSpec, Samples
 from ..config import BackboneConfig
 from ..errors import InputError
 from ..settings import Chance, Count, CountOr0, Positive, Weight, each
@@ -303,7 +303,7 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
         if hasattr(self, "shared"):
             first, second = self.shared(batch)
         else:
-            first, second = (self.teacher.encode(batch, place)[:, 1:] for place in range(2))
+            first, second = (self.teacher.encode(batch, modality)[:, 1:] for modality in (VISIBLE, VICTIM))
         plan = transport.align(first, second, batch.lengths, window=self.config.window, mu=self.config.mu)
         return plan.band * batch.lengths[:, None, None]
 
@@ -328,7 +328,7 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
 
         `model.with_imagined(batch).victim` (B, T, D2) is what is imagined itself, in the victim's own unit.
         """
-        return self.backbone.encode(self.with_imagined(batch), 1)
+        return self.backbone.encode(self.with_imagined(batch), VICTIM)
 
     # ---- answers ------------------------------------------------------------------------------------------
 
