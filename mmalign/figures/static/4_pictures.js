@@ -3,7 +3,7 @@
 const slider = (name, label, least, most, step, unit = "") => ({ name, label, least, most, step, unit,
   toSlider: Number, toModel: Number, ticks: [[least, short(least)], [most, short(most)]] });
 const steps = (name, label, least, most) => ({ ...slider(name, label, least, most, 1, "steps"),
-  ticks: span(least, most + 1).filter((k) => k % Math.max(1, Math.ceil((most - least) / 8)) === 0).map((k) => [k, short(k)]) });
+  ticks: span(least, most + 1).filter((k) => k % Math.max(1, Math.ceil((most - least) / 6)) === 0).map((k) => [k, short(k)]) });
 const MU = { name: "mu", label: "entropy μ (cost units)", least: -3, most: 1, step: 0.01,              // a log scale
   toSlider: Math.log10, toModel: (place) => Number((10 ** place).toPrecision(3)), unit: "",
   ticks: [-3, -2, -1, 0, 1].map((power) => [power, short(10 ** power)]) };
