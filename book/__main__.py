@@ -65,7 +65,7 @@ def test() -> None:
 @command
 def fast() -> None:
     """check in a minute what most changes break: lint, types, the tests that are not slow"""
-    all_of(lint, types, lambda: pytest("-n", str(ASKED.jobs), "-m", "not slow", "-p", "no:nbval", *UNIT))
+    all_of(lint, types, lambda: of_package("-m", "not slow"))
 
 
 # ---- what they consist of ----------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def types() -> None:
 @command
 def unit() -> None:
     """run the tests of the package"""
-    pytest("-n", str(ASKED.jobs), *UNIT)
+    of_package()
 
 
 @command
@@ -181,7 +181,7 @@ def refresh() -> None:
 def coverage() -> None:
     """list the lines of the package that no test runs"""
     python("-m", "pip", "install", "-qq", "pytest-cov==7.1.0")  # nobody else needs it
-    pytest("-n", str(ASKED.jobs), *UNIT, "--cov=mmalign", "--cov-report=term-missing:skip-covered")
+    of_package("--cov=mmalign", "--cov-report=term-missing:skip-covered")
 
 
 @command
@@ -252,6 +252,11 @@ def tool(name: str, *words: str) -> None:
 
 def pytest(*words: str) -> None:
     python("-m", "pytest", "-q", *words)
+
+
+def of_package(*words: str) -> None:
+    """Each process has a stretch of the tests, so that a file's fixtures are made once, and helps others at the end."""
+    pytest("-n", str(ASKED.jobs), "--dist", "worksteal", "-p", "no:nbval", *UNIT, *words)
 
 
 def jupyter_book(source: Path, *words: str) -> None:
