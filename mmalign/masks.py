@@ -118,9 +118,9 @@ def window_ends(lengths: Tensor, other_lengths: Tensor, steps: int, window: int)
     """
     rows, columns = lengths[..., None], other_lengths[..., None]
     step = torch.arange(steps, device=lengths.device)
-    reach = window * torch.maximum(rows, columns)
-    first = (step * columns - reach).div(rows, rounding_mode="floor")
-    last = -(-(step + 1) * columns - reach).div(rows, rounding_mode="floor") - 1
+    margin = window * torch.maximum(rows, columns)
+    first = (step * columns - margin).div(rows, rounding_mode="floor")
+    last = -(-(step + 1) * columns - margin).div(rows, rounding_mode="floor") - 1
     return first, last
 
 
