@@ -161,6 +161,15 @@ def test_labels_are_shown_among_those_that_are_known():
         assert int(batch.labelled.sum()) == 1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sample_without_a_label_can_only_train_and_not_where_its_group_is_on_another_side(seed):
+    halves = torch.where(torch.arange(40) % 2 == 0, torch.arange(40.0), torch.nan)  # of each group of four, two labels
+    data = split(source(group=4, labels=halves), seed=seed)
+    train, valid, test = ids(data)
+    assert sum(one % 2 for one in train) == len(train) / 2 == 12
+    assert not any(one % 2 for one in valid + test) and len(valid) == len(test) == 4
+
+
 # ---- batches -----------------------------------------------------------------------------------------
 
 
