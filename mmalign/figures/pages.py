@@ -102,8 +102,8 @@ def stack(figure: Figure, panels: list[Axes], grid: GridSpec) -> float:
 def break_lines(ax: Axes) -> None:
     """Long names beside and below a panel take several lines."""
     names = [words.get_text() for words in ax.get_yticklabels()]
-    if max(map(len, names), default=0) > 16 and isinstance(ax.yaxis.get_major_formatter(), NAMING):
-        ax.set_yticks(ax.get_yticks(), [fill(name, 16) for name in names])
+    if max(map(len, names), default=0) > 18 and isinstance(ax.yaxis.get_major_formatter(), NAMING):
+        ax.set_yticks(ax.get_yticks(), [fill(name, 18) for name in names])
     ax.set_xlabel(fill(ax.get_xlabel(), 38))
     ax.set_ylabel(fill(ax.get_ylabel(), 30))
     ax.set_title(fill(ax.get_title(), 40))

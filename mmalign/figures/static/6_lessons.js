@@ -71,7 +71,7 @@ const MAP = {
         return [shape("rect", { x: x + 2, y: y + 2, width: wide - 4, height: high - 4, fill: look,
           "fill-opacity": 0.08 + 0.5 * Math.min(1, Math.abs(one.mean) / most), stroke: picked ? "currentColor" : look,
           "stroke-width": picked ? 3 : 1.5, ...(resolved ? {} : { "stroke-dasharray": "4 3" }) }),
-        text(x + wide / 2, y + high / 2 - 2, "middle", signed(one.mean)),
+        text(x + wide / 2, y + high / 2 - 2, "middle", signed(Number(one.mean.toPrecision(2)))),
         text(x + wide / 2, y + high / 2 + 13, "middle", resolved ? "●" : "○")];
       })]));
   },
