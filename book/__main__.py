@@ -165,6 +165,12 @@ def students() -> None:
 
 
 @command
+def colab() -> None:
+    """write the chapters to _build/colab, each behind a cell that installs what it needs on Colab"""
+    python("book/colab.py")
+
+
+@command
 def lab() -> None:
     """open the chapters in JupyterLab"""
     tool("jupyter", "trust", *map(str, chapters()))  # else their stored figures stay hidden

@@ -72,6 +72,7 @@ def setup(app):
     app.connect("html-page-context", offer_narrow_figures)
     app.connect("html-page-context", name_proofs)
     app.connect("html-page-context", describe_link)
+    app.connect("html-page-context", lead_to_colab, priority=600)  # after the theme has made its buttons
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -95,6 +96,15 @@ def drop_dead_buttons(app):
     options = app.config.html_theme_options
     if not options.get("repository_url"):
         options.pop("launch_buttons", None)
+
+
+def lead_to_colab(app, page, template, context, doctree):
+    """Colab's buttons lead to the branch whose chapters begin with a cell that installs (book/colab.py)."""
+    branch = app.config.html_theme_options.get("repository_branch")
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button["text"] == "Colab":
+                button["url"] = button["url"].replace(f"/blob/{branch}/", "/blob/colab/", 1)
 
 
 def mend_references(app, page, template, context, doctree):
