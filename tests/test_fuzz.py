@@ -446,6 +446,16 @@ def test_trials_drawn_by_fixed_seeds_end_well_and_small(every_kind, capsys):
     assert len(outcomes) == SEEDS and {outcome.kind.partition(":")[0] for outcome in outcomes} == {*trials.TRIALS}
 
 
+def test_trials_that_nobody_asks_for_any_more_end(every_kind, tmp_path):
+    places = [str(tmp_path / str(place)) for place in range(20)]
+    outcomes = watched.batch(range(20), every_kind, places)
+    next(outcomes)
+    outcomes.close()
+    begun = sum(Path(place).exists() for place in places)
+    time.sleep(1)
+    assert begun < 20 and sum(Path(place).exists() for place in places) == begun
+
+
 def test_a_trial_that_goes_wrong_is_seen():
     """Otherwise hours without a finding would prove nothing."""
     line = b"mmalign: one line\n"

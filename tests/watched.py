@@ -101,24 +101,30 @@ def batch(seeds, sound, places):
             os.write(here, json.dumps(_one(seed, sound, place)).encode() + b"\n")
         os._exit(0)
     os.close(here)
-    done, told, code = 0, b"", None
+    done, told, ended = 0, b"", False
     began = time.monotonic()
-    while done < len(seeds):
-        ready, _, _ = select.select([there], [], [], 1)
-        piece = os.read(there, 2**16) if ready else b""
-        told += piece
-        while b"\n" in told:
-            line, _, told = told.partition(b"\n")
-            yield _outcome(seeds[done], places[done], *json.loads(line))
-            done, began = done + 1, time.monotonic()
-        if ready and not piece:
-            break
-        if time.monotonic() - began > 6 * SECONDS:
+    try:
+        while done < len(seeds):
+            ready, _, _ = select.select([there], [], [], 1)
+            piece = os.read(there, 2**16) if ready else b""
+            told += piece
+            while b"\n" in told:
+                line, _, told = told.partition(b"\n")
+                yield _outcome(seeds[done], places[done], *json.loads(line))
+                done, began = done + 1, time.monotonic()
+            if ready and not piece:
+                break
+            if time.monotonic() - began > 6 * SECONDS:
+                os.killpg(pid, signal.SIGKILL)
+        _, code, used = os.wait4(pid, 0)
+        ended = True
+        if done < len(seeds):
+            yield _outcome(seeds[done], places[done], os.waitstatus_to_exitcode(code) or 1, 0.0, used.ru_maxrss * 1024)
+    finally:
+        os.close(there)
+        if not ended:  # nobody asks for the rest: it must not go on in a folder that is being removed
             os.killpg(pid, signal.SIGKILL)
-    os.close(there)
-    _, code, used = os.wait4(pid, 0)
-    if done < len(seeds):
-        yield _outcome(seeds[done], places[done], os.waitstatus_to_exitcode(code) or 1, 0.0, used.ru_maxrss * 1024)
+            os.waitpid(pid, 0)
 
 
 def _one(seed, sound, place):
