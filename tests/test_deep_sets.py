@@ -10,6 +10,8 @@ import mmalign
 from mmalign.neighbours.deep_sets import DeepSetsConfig, drop_modalities, importance, places, pool
 from mmalign.neighbours.senses import only
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 HOWS = ["max", "min", "sum", "mean"]
 POOLINGS = [*HOWS, "attention", "transformer"]
 KINDS = ["steps", "modality", "hierarchical"]

@@ -65,7 +65,7 @@ def test_it_keeps_the_protocol(name, task):
     assert answers.shape == ((12,) if task == "regression" else (12, 3)) and answers.isfinite().all()
 
 
-@every
+@every_in_turn
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_it_trains_and_reports_the_metrics_of_its_task(name, task):
     data = small.data_for(name, task=task)
@@ -227,7 +227,7 @@ def test_each_part_of_a_loss_has_finite_gradient_on_exactly_the_group_it_names(n
             assert reached == {*step.moves}, step.name
 
 
-@every
+@every_in_turn
 def test_a_step_moves_the_groups_it_names_and_no_other(name):
     data = small.data_for(name)
     late = small.build(name, data).stages(LATE, 2 * LATE)
@@ -262,7 +262,7 @@ def test_steps_parameters_and_seconds_are_counted_by_one_code_for_all(name):
     assert sum(groups) == sum(one.numel() for one in model.parameters()) > 0
 
 
-@every
+@every_in_turn
 def test_each_sample_is_visited_exactly_once_by_each_stage_of_an_epoch(name):
     data = small.data_for(name)
     model, seen = small.build(name, data), []

@@ -11,6 +11,8 @@ import mmalign
 from mmalign import InputError
 from mmalign.baselines.mfm import MFMConfig, mmd
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 
 def gaussian(size, features, seed=0):
     return torch.randn(size, features, generator=torch.Generator().manual_seed(seed))

@@ -14,6 +14,8 @@ from mmalign.neighbours.certainty import Classes
 from mmalign.neighbours.mla import OFFICIAL_MLA, MLAConfig, entropy_weights, guard
 from mmalign.registry import SYSTEMS
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 STILL = {"encoder_dropout": 0.0}
 
 

@@ -13,6 +13,8 @@ from mmalign import InputError, masks
 from mmalign.baselines.modal_trans import Coupled, ModalTransConfig, Seq2Seq
 from mmalign.method.encoders import sinusoidal_positions
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 
 def built(data, **changes):
     """A narrow model without dropout."""
@@ -98,7 +100,6 @@ def test_two_identities_lose_nothing_on_the_way_and_back():
     assert complete["translate"] > 0.1
 
 
-@pytest.mark.slow
 @both
 def test_a_rotation_is_learnt(decoder):
     torch.manual_seed(0)
@@ -172,7 +173,6 @@ def test_a_cycle_moves_only_what_it_starts_from(decoder):
 # ---- no collapse -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_victims_states_keep_their_variance():
     data = small.planted(survival=1.0, setting="B", samples=100)
     model = small.build("modal-trans", data, width=16, translator_width=16)

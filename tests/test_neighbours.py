@@ -13,6 +13,8 @@ from mmalign.data import Split
 from mmalign.neighbours.senses import Neighbour
 from mmalign.registry import SYSTEMS
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 NAMES = [name for name, entry in SYSTEMS.items() if issubclass(entry.kind, Neighbour)]
 PAIRS = {2: ("first", "second"), 3: ("first", "second", "third")}
 every = pytest.mark.parametrize("name", small.light(NAMES))
@@ -41,7 +43,6 @@ def hidden_behind(split, value):
 # ---- what is absent is not read ----------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @every
 @count
 @pytest.mark.parametrize("setting", ["A", "B", "R"])
@@ -88,7 +89,6 @@ def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(name, modaliti
 # ---- settings, tasks, seeds --------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @every
 @pytest.mark.parametrize(
     ("setting", "modalities", "task"),

@@ -16,6 +16,8 @@ from mmalign.errors import InputError
 from mmalign.neighbours import SCALE
 from mmalign.neighbours.scale import SCALEConfig, cosines, harmonise, pair_loss, unit_rows
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 TINY = {"width": 8, "pooled": 12, "joint_layers": 1, "pretrain_epochs": 1}
 
 
@@ -351,7 +353,6 @@ def test_an_epoch_of_pre_training_is_never_the_best():
     assert [*map(math.isnan, history.column("task/task"))] == [True, True, False, False]
 
 
-@pytest.mark.slow
 def test_what_repeats_in_time_and_across_modalities_is_found_by_pre_training():
     data = small.planted(survival=1.0, setting="B", samples=200)
     batch = data.train.batch

@@ -14,6 +14,8 @@ from mmalign.baselines.smil import SMIL, NormalDraw
 from mmalign.data import Split
 from mmalign.system import seeded
 
+pytestmark = pytest.mark.slow  # `make fast` keeps to the method, its bounds and the protocol
+
 CALM = {"dropout": 0.0, "perturb": "none"}
 
 
@@ -348,7 +350,6 @@ def test_with_zero_priors_and_no_perturbation_it_is_zero_fill_with_one_slot(laye
 # ---- settings ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{"second_order": False}, {"perturb": "add", "mc": 2}, {"perturb": "none", "warmup": 0}, {"clusters": 60}],
@@ -368,7 +369,6 @@ def test_a_setting_that_makes_no_sense_is_refused(changes):
         mmalign.registry.SYSTEMS["smil"].configure(**changes)
 
 
-@pytest.mark.slow
 def test_it_learns_what_it_is_shown():
     data = small.planted(survival=1.0, setting="B")
     model = small.build("smil", data, dropout=0.0)
