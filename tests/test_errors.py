@@ -5,7 +5,8 @@ import math
 import pytest
 
 from mmalign import InputError
-from mmalign.errors import ABOVE_0, AT_LEAST_0, BELOW_1, SHARE, SHARE_OR_0, check, one_of, whole
+from mmalign.data.source import as_array
+from mmalign.errors import ABOVE_0, AT_LEAST_0, BELOW_1, SHARE, SHARE_OR_0, check, line_of, one_of, whole
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,18 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 def test_an_input_error_is_a_value_error():
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize("said", ["", "\n", " \n \n"])
+def test_an_error_that_says_nothing_is_named_by_its_kind(said):
+    assert line_of(MemoryError(said)) == "MemoryError"
+    assert line_of(OSError(f"{said}first\nsecond")) == "first"
+
+
+def test_an_array_that_cannot_be_read_for_no_reason_is_refused():
+    class Silent:
+        def __array__(self, *_, **__):
+            raise ValueError
+
+    with pytest.raises(InputError, match=r"audio: features .* found ValueError"):
+        as_array("audio", "features", Silent())

@@ -381,3 +381,15 @@ def test_the_least_and_the_largest_mu_of_a_precision_are_allowed(dtype):
     ends = torch.finfo(dtype)
     for mu in (ends.tiny, ends.max):
         checks.check_options(mu, 1e-3, 400, torch.zeros(1, dtype=dtype))
+
+
+def test_what_torch_keeps_as_a_negative_is_read_as_its_values():
+    negative = torch._neg_view(X)  # a view whose signs are turned only when it is read
+    assert torch.equal(transport.align(negative, X).mass, transport.align(-X, X).mass)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_costs_at_the_end_of_what_a_float_can_hold_are_solved_or_refused_never_nan(sign):
+    cost = sign * 1.7e308 * torch.rand(1, 4, 4, dtype=torch.float64)
+    plan = transport.sinkhorn(cost)
+    assert plan.mass.isfinite().all() and plan.cost.isfinite().all() and plan.gap.isfinite().all()

@@ -379,3 +379,8 @@ def test_the_first_picture_counts_what_was_imagined_right():
 def test_a_playground_whose_table_misses_a_letter_is_refused():
     with pytest.raises(mmalign.errors.InputError, match="a row and a column for each"):
         widgets.Playground("ab", ["A"], torch.zeros(1, 1), {})
+
+
+def test_sliders_over_no_pair_are_refused():
+    with pytest.raises(mmalign.errors.InputError, match="costs must hold at least one pair, found none"):
+        widgets.WindowSliders({})

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import masks
 from ..batch import is_known
-from ..errors import InputError
+from ..errors import InputError, line_of
 from .ragged import Ragged
 
 TRAIN, VALID, TEST, LEFT_OUT = 0, 1, 2, 3
@@ -148,8 +148,8 @@ def as_array(name: str, what: str, values: object, kind: type | None = None) -> 
     try:
         return np.asarray(values, kind)
     except (ValueError, TypeError, RuntimeError) as error:
-        told = str(error).splitlines()[0]
-        raise InputError(f"{name}: {what} must be one array, padded where lengths differ; found {told}") from None
+        found = line_of(error)
+        raise InputError(f"{name}: {what} must be one array, padded where lengths differ; found {found}") from None
 
 
 def is_nothing(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError, one_of
+from ..errors import InputError, line_of, one_of
 from .pairs import Gaps, Pairs
 from .source import is_nothing
 
@@ -127,7 +127,7 @@ def _numbers(table: object, names: Sequence[str]) -> np.ndarray:
         try:
             columns.append(table[name].to_numpy(dtype=np.float64, na_value=np.nan))
         except (ValueError, TypeError) as error:
-            raise InputError(f"windows: column {name!r} must hold numbers: {str(error).splitlines()[0]}") from None
+            raise InputError(f"windows: column {name!r} must hold numbers: {line_of(error)}") from None
     values = np.stack(columns, axis=1)
     for row, place in zip(*np.nonzero(np.isinf(values)), strict=True):
         raise InputError(f"windows: column {names[place]!r} is infinite in row {row}")

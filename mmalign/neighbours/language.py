@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clusters import centres
-from ..errors import InputError
+from ..errors import InputError, line_of
 from ..method.encoders import Standardise
 
 BUILT = ("gpt2", "llama")  # layouts of the small models; any other name is for `from_pretrained`
@@ -212,7 +212,7 @@ def _pretrained(kind: type, name: str) -> object:
     try:
         return kind.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name!r} is no language model at hand: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{name!r} is no language model at hand: {line_of(error)}") from None
 
 
 def _untie(net: nn.Module) -> None:

@@ -45,6 +45,8 @@ class WindowSliders(PlanSliders):
         sequences: Mapping[str, tuple[Sequence, Sequence]] | None = None,
         **traits: object,
     ) -> None:
+        if not costs:
+            raise InputError("costs must hold at least one pair, found none")
         pairs = []
         for name, cost in costs.items():
             match = (matches or {}).get(name)
