@@ -177,11 +177,19 @@ def test_one_figure_of_a_chapter_is_the_one_to_keep(chapter):
     assert {"image/svg+xml", "text/html"} & {*shown}, "the tag is for a figure or a picture that moves"
 
 
+def test_no_figure_shows_the_source_of_a_formula(chapter):
+    shown = [text for picture in pictures(chapter) for text in re.findall(r"<text[^>]*>([^<]*)", picture)]
+    assert [text for text in shown if "\\math" in text] == []
+
+
+def pictures(chapter):
+    """Every figure, and its twin for phones."""
+    found = [output.get("data", {}) for output in outputs(chapter)]
+    return [picture for data in found for kind, picture in data.items() if "svg" in kind or "narrow" in kind]
+
+
 def test_every_letter_of_a_figure_is_one_that_readers_fonts_have(chapter):
-    pictures = [
-        picture for output in outputs(chapter) for kind, picture in output.get("data", {}).items() if "svg" in kind
-    ]
-    private = {letter for picture in pictures for letter in picture if "\ue000" <= letter <= "\uf8ff"}
+    private = {letter for picture in pictures(chapter) for letter in picture if "\ue000" <= letter <= "\uf8ff"}
     assert private == set(), "a font of TeX's, as \\mathcal asks for, is not on the page"
 
 
