@@ -195,6 +195,8 @@ def diagnose(
     Raises:
         ValueError: fewer than 5 complete samples have a label, or a setting does not fit.
     """
+    if not isinstance(train, TrainConfig | None):  # as scikit-learn passes labels, in the second place
+        raise InputError(f"train must be a TrainConfig, found {type(train).__name__}; labels are given as labels=...")
     train, started = train or TrainConfig(seed=seed), time.perf_counter()
     pool = _complete_pairs(data, labels, groups, task) if isinstance(data, Pairs) else _complete(data)
     labelled = int(pool.labelled.sum())

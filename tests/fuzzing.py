@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 from trials import prepare
-from watched import BATCH, Outcome, batch, used, without_bar
+from watched import BATCH, BYTES, Outcome, batch, largest_child, used, without_bar
 
 from mmalign import cli, errors, system, training  # noqa: F401, loaded once for all trials
 
@@ -71,7 +71,7 @@ def surroundings(seed, sound, place):
     line = f"{limit} {sys.executable} -m mmalign {words} {stream}; echo status $? >{place}/status"
     if "|" in stream:
         line = f"{limit} ({sys.executable} -m mmalign {words}; echo status $? >{place}/status) {stream}"
-    began = used()
+    began, children = used(), largest_child()
     try:
         done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, timeout=900, check=False, cwd=place)
         out, err = done.stdout, done.stderr
@@ -85,8 +85,9 @@ def surroundings(seed, sound, place):
     err = b"".join(line for line in lines if not line.startswith(b"mmalign: wrote") and b"runs:" not in line)
     right = status in (0, 2) and b"Traceback" not in err and err.count(b"\n") <= 1 and b"\x1b" not in out + err
     told = f"surroundings: {limit} {words} {stream} { ({k: v for k, v in env.items() if os.environ.get(k) != v}) }"
-    wrong = "" if right else f"status {status}"
-    return Outcome(seed, told, err.decode(errors="replace"), status, used() - began, 0, wrong)
+    peak = largest_child() if largest_child() > children else 0  # 0: some other trial was larger, and is told
+    wrong = f"status {status}" if not right else f"{peak / 1e9:.2f} GB" if peak > BYTES else ""
+    return Outcome(seed, told, err.decode(errors="replace"), status, used() - began, peak, wrong)
 
 
 # ---- many trials -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import small
 import torch
 
 import mmalign
-from mmalign import diagnosis
+from mmalign import InputError, diagnosis
 from mmalign.config import TrainConfig
 from mmalign.diagnosis import Diagnosis
 
@@ -80,6 +80,12 @@ def test_a_setting_that_none_of_the_three_has_is_named():
 def test_a_setting_that_one_of_the_three_has_is_its_own():
     plus, single = (diagnosis._with_its_own(diagnosis.TRAINED[name], {"width": 8, "least": 7}) for name in NETWORKS)
     assert (plus.width, plus.least, single.width) == (8, 7, 8)
+
+
+def test_labels_in_the_place_of_the_training_are_told_where_they_go():
+    data = small.planted()
+    with pytest.raises(InputError, match="train must be a TrainConfig, found Tensor; labels are given as labels="):
+        mmalign.diagnose(data, data.train.batch.labels)
 
 
 def test_too_few_labelled_pairs_are_refused():

@@ -136,7 +136,7 @@ def _one(seed, sound, place):
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115, it lasts until the next trial
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, children = used(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    before, children = used(), largest_child()
     try:
         status = act(seed, sound, place)
     except BaseException:
@@ -144,14 +144,19 @@ def _one(seed, sound, place):
         status = 1
     sys.stdout.flush(), sys.stderr.flush()
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return status, used() - before, 1024 * max(peak, most if most > children else 0)
+    most = largest_child()
+    return status, used() - before, max(1024 * peak, most if most > children else 0)
 
 
 def used():
     """Seconds of computing, of this process and of those that read HDF5 for it."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in both)
+
+
+def largest_child():
+    """Bytes of the largest process so far that this one has waited for, and of those that they waited for."""
+    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def _outcome(seed, place, status, seconds, peak):
