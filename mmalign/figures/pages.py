@@ -21,12 +21,12 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 NARROW = "application/vnd.mmalign.narrow"  # the second picture of an output
 WIDTHS = {"wide": 7.6, "narrow": 4.0}  # inches, at most; a page shows them about 710 and 330 CSS pixels wide
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
-NAMING = (FixedFormatter, StrCategoryFormatter)  # what names a panel's rows; others write numbers
+NAMING = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # what names a panel's rows; others write numbers
 SMALLEST = 9  # points of any word: 9 pixels or more on a phone
 
 
