@@ -6,12 +6,12 @@ results lie one up. The chapters themselves stay as they are. Publish the copies
 lead there.
 """
 
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -36,12 +36,12 @@ def repository() -> tuple[str, str]:
     Raises:
         SystemExit: it names no address.
     """
-    line = re.search(r'^repository: \{url: "(.*?)", branch: (\S+?)\}', (ROOT / "_config.yml").read_text("utf-8"), re.M)
-    if line is None or not line.group(1):
+    named = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
+    if not named["url"]:
         raise SystemExit(
             "_config.yml names no repository, so Colab could fetch none: put its address into `repository`"
         )
-    return line.group(1), line.group(2)
+    return named["url"], named["branch"]
 
 
 def for_colab(notebook: NotebookNode, url: str, branch: str) -> NotebookNode:

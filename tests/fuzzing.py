@@ -85,7 +85,7 @@ def surroundings(seed, sound, place):
     err = b"".join(line for line in lines if not line.startswith(b"mmalign: wrote") and b"runs:" not in line)
     right = status in (0, 2) and b"Traceback" not in err and err.count(b"\n") <= 1 and b"\x1b" not in out + err
     told = f"surroundings: {limit} {words} {stream} { ({k: v for k, v in env.items() if os.environ.get(k) != v}) }"
-    peak = largest_child() if largest_child() > children else 0  # 0: some other trial was larger, and is told
+    peak = largest_child(children)  # 0: some other trial was larger, and is told
     wrong = f"status {status}" if not right else f"{peak / 1e9:.2f} GB" if peak > BYTES else ""
     return Outcome(seed, told, err.decode(errors="replace"), status, used() - began, peak, wrong)
 

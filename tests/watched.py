@@ -144,8 +144,7 @@ def _one(seed, sound, place):
         status = 1
     sys.stdout.flush(), sys.stderr.flush()
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-    most = largest_child()
-    return status, used() - before, max(1024 * peak, most if most > children else 0)
+    return status, used() - before, max(1024 * peak, largest_child(children))
 
 
 def used():
@@ -154,9 +153,10 @@ def used():
     return sum(one.ru_utime + one.ru_stime for one in both)
 
 
-def largest_child():
-    """Bytes of the largest process so far that this one has waited for, and of those that they waited for."""
-    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+def largest_child(before=0):
+    """Bytes of the largest process so far that was waited for, by this one or by those; 0 if not above `before`."""
+    most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return most if most > before else 0
 
 
 def _outcome(seed, place, status, seconds, peak):

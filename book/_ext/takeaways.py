@@ -9,8 +9,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from mmalign_book import NARROW
 
-NARROW = "application/vnd.mmalign.narrow"  # of mmalign.figures.pages
 MARK = "The figure to keep"
 
 

@@ -178,9 +178,10 @@ def make(
 def _configure(experiment: Experiment) -> tuple[BackboneConfig, TrainConfig]:
     entry = system(experiment.system)
     training = entry.configure_training(**{"seed": experiment.seed, **experiment.train})
-    for name, usual in asdict(entry.configure_training(seed=training.seed)).items():
-        if entry.kind.in_one_go and (value := getattr(training, name)) != usual:
-            raise InputError(f"{name}={value} would have no effect: {experiment.system} is fitted in one go")
+    if entry.kind.in_one_go:
+        for name, usual in asdict(entry.configure_training(seed=training.seed)).items():
+            if (value := getattr(training, name)) != usual:
+                raise InputError(f"{name}={value} would have no effect: {experiment.system} is fitted in one go")
     return entry.configure(**experiment.model), training
 
 
