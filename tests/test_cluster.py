@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[1] / "book" / "sweeps.md"
 SBATCH = """#!/bin/sh
+# A copy is what runs: dask-jobqueue removes its file as soon as this ends, as it may with the real one.
 cp "$1" "$JOBS/job-$$.sh"
-sh "$1" >"$JOBS/$$.log" 2>&1 &
+sh "$JOBS/job-$$.sh" >"$JOBS/$$.log" 2>&1 &
 echo "Submitted batch job $!"
 """
 SCANCEL = """#!/bin/sh
