@@ -171,7 +171,7 @@ class Window:
     @cached_property
     def width(self) -> int:
         """K, the slots of a row: as many as the most crowded row needs."""
-        return 2 * self.reach + 1 if self.straight else int((self._ends[1] - self._ends[0]).max()) + 1
+        return 2 * self.reach + 1 if self.straight else int(self.count.max())
 
     @cached_property
     def _ends(self) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,12 @@ class Window:
         """(B, T1, K) bool, True where an entry speaks of two real steps inside the window."""
         if self.straight:
             return open_band(real_steps(self.lengths, self.steps), self.reach)
-        return torch.arange(self.width, device=self.lengths.device) <= (self._ends[1] - self._ends[0])[:, :, None]
+        return torch.arange(self.width, device=self.lengths.device) < self.count[:, :, None]
+
+    @cached_property
+    def count(self) -> Tensor:
+        """(B, T1) how many entries of each row are open; where the lengths differ, they are its first ones."""
+        return self.open.sum(2) if self.straight else self._ends[1] - self._ends[0] + 1
 
     @cached_property
     def transposed(self) -> "Window":

@@ -17,17 +17,21 @@ _NEW, _RUNS, _LOST, _DONE = range(4)  # what a sequence is: not begun, swept, ab
 
 
 @jit(FAST)
-def _normalise(x, lengths):
-    """Every step divided by its length, in place; 0 stays 0."""
-    info = np.finfo(x.dtype)
+def _normalise(x, lengths, tiny, least, most):
+    """Every step divided by its length, in place; 0 stays 0. `tiny`, `least`, `most`: as in `compiled`."""
     for b in range(len(lengths)):
         for t in range(lengths[b]):
-            top, square = info.tiny, x.dtype.type(0)
+            square = x.dtype.type(0)
             for d in range(x.shape[2]):
-                top = abs(x[b, t, d]) if abs(x[b, t, d]) > top else top
-            for d in range(x.shape[2]):
-                x[b, t, d] /= top
                 square += x[b, t, d] * x[b, t, d]
+            if not (least < square and square < most):
+                top = tiny
+                for d in range(x.shape[2]):
+                    top = abs(x[b, t, d]) if abs(x[b, t, d]) > top else top
+                square = x.dtype.type(0)
+                for d in range(x.shape[2]):
+                    x[b, t, d] /= top
+                    square += x[b, t, d] * x[b, t, d]
             scale = 1 / np.sqrt(square) if square > 0 else x.dtype.type(0)
             for d in range(x.shape[2]):
                 x[b, t, d] *= scale
@@ -194,9 +198,10 @@ def _solve_group(
     vectors = np.zeros((len(lengths), 8, places), kind)
     states = np.full(len(lengths), _NEW)
     if len(inputs) == 2:
-        x, y = (value.copy() for value in inputs)
-        _normalise(x, lengths)
-        _normalise(y, where[1])
+        (x, y), info = (value.copy() for value in inputs), np.finfo(kind)
+        bounds = info.tiny, info.tiny / info.eps, info.max
+        _normalise(x, lengths, *bounds)
+        _normalise(y, where[1], *bounds)
         _cosine_costs(x, y, lengths, *where[2:], kind(mu), cost)
     else:
         _given_costs(*inputs, lengths, *where[2:], kind(mu), cost)

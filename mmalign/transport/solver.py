@@ -156,7 +156,7 @@ def _compiled(inputs: tuple[Tensor, ...], window: masks.Window, mu: float, tol: 
     if window.straight:
         plan, total, gap, done = compiled.solve(arrays, lengths, window.reach, mu, tol, sweeps, threads)
         return torch.from_numpy(plan).transpose(1, 2), torch.from_numpy(total), torch.from_numpy(gap), done
-    first, count = window.first.numpy(), window.open.sum(2).numpy()
+    first, count = window.first.numpy(), window.count.numpy()
     where = (lengths, window.other_lengths.numpy(), first, count)
     plan, total, gap, done = compiled_slanted.solve(arrays, where, window.width, mu, tol, sweeps, threads)
     return torch.from_numpy(plan), torch.from_numpy(total), torch.from_numpy(gap), done
@@ -167,7 +167,7 @@ def _plan(
 ) -> TransportPlan[Tensor] | TransportPlan[np.ndarray]:
     band, total, gap, sweeps = solution
     # Neither the rounding of the sums nor that of the gap itself may understate it.
-    gap = (gap + max(inside.width, inside.transposed.width) * torch.finfo(torch.float64).eps).to(band.dtype)
+    gap = (gap + max(inside.steps, inside.other_steps) * torch.finfo(torch.float64).eps).to(band.dtype)
     gap = gap.nextafter(torch.full_like(gap, torch.inf))
     cost = with_gradient(total.to(band.dtype), band, inside, *inputs)
     if inside.straight and window is not None and window > inside.reach:  # beyond the sequence there is nothing but 0
