@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,10 +22,40 @@ from .errors import THREADS, InputError, check, line_of, one_of
 from .interrupt import INTERRUPTED
 from .settings import described
 
+DASHES = "-–—"  # what a word processor makes of two of the first are the others
+
 
 class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, a misspelt option before an argument that is missing because of it."""
+
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        words = sys.argv[1:] if args is None else [*args]
+        for word in takewhile(self._is_mine, words):
+            self._check_option(word.partition("=")[0])
+        return super().parse_known_args(words, namespace)
+
+    def _is_mine(self, word: str) -> bool:
+        """Whether options of this parser may still come: "--" ends them, and the name of a command hands over."""
+        return word != "--" and (word[:1] == "-" or self._subparsers is None)
+
+    def _check_option(self, word: str) -> None:
+        known = [*self._option_string_actions]
+        if not _like_an_option(word) or word[:2] in known or any(one.startswith(word) for one in known):
+            return
+        near = get_close_matches(f"--{word.lstrip(DASHES)}", known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{self.prog} knows {', '.join(known)}"
+        raise InputError(f"unknown option {word}; {hint}")
+
+
+def _like_an_option(word: str) -> bool:
+    """Begins with a dash, as some programs write it, and is no number."""
+    with suppress(ValueError):
+        float(word)
+        return False
+    return len(word) > 1 and word[0] in DASHES
 
 
 def main(argv: Sequence[str] | None = None) -> int:

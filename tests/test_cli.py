@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which status."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -221,6 +222,42 @@ def test_a_mistake_is_answered_in_one_line_that_names_it_and_nothing_is_written(
     line = said(mmalign(*words, *out))
     assert [word for word in says if word not in line] == [], line
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def options_of(parser, words=()):
+    """Every command with the options that it knows: (("data", "check"), ["--help", "--pair", ...])."""
+    deeper = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for name, one in [pair for action in deeper for pair in action.choices.items()]:
+        yield from options_of(one, (*words, name))
+    if not deeper:
+        yield words, [option for option in parser._option_string_actions if option.startswith("--")]
+
+
+@pytest.mark.parametrize(("words", "options"), [*options_of(cli._parser())], ids=str)
+def test_a_misspelt_option_is_named_with_the_one_that_is_meant_whatever_else_is_missing(mmalign, words, options):
+    for option in options:
+        for typed in (option[:3] + option[4:], option + option[-1], option.replace("--", "—")):
+            if not any(one.startswith(typed) for one in options):  # "--se" may be "--seed": argparse asks
+                assert f"unknown option {typed}; did you mean --" in said(mmalign(*words, typed, "x")), option
+        assert f"did you mean {option}?" in said(mmalign(*words, f"{option}x=3"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("run --systm mm-align --dataset planted", "unknown option --systm; did you mean --system?"),
+        ("run -system mm-align --dataset planted", "unknown option -system; did you mean --system?"),
+        ("run --datset=planted --system single", "unknown option --datset; did you mean --dataset?"),
+        ("sweep grid.yaml --outt there", "unknown option --outt; did you mean --out?"),
+        ("data check planted --foo", "unknown option --foo; mmalign data check knows -h, --help, --data-dir, --pair"),
+        ("--jsn run", "unknown option --jsn; mmalign knows -h, --help"),
+        ("run --s mm-align", "ambiguous option: --s could match --system"),
+        ("run --mu -1", "required: --system, --dataset"),  # a number is no option
+        ("run --system single --dataset planted -- --foo", "unrecognized arguments"),  # nor is what follows "--"
+    ],
+)
+def test_what_looks_like_an_option_and_is_none_is_named(mmalign, line, says):
+    assert says in said(mmalign(*line.split()))
 
 
 def spoil_arrays(**changes):
