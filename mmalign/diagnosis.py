@@ -4,6 +4,7 @@ import html
 import math
 import sys
 import time
+import warnings
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -179,7 +180,8 @@ def diagnose(
 
     Five folds over the complete samples. In each, a constant and trees (on the visible modality, and on both) are
     fitted, and `single` (the visible modality alone), `double` (both) and `mm-align-plus` (both in training, the
-    visible alone afterwards) are trained. Fifteen trainings: where they take more than a minute, it says how long.
+    visible alone afterwards) are trained. Fifteen trainings: where they may take more than a minute, it says so before
+    the first, from two epochs of each network, and again after the first fold.
 
     Args:
         data: from `load` or `from_arrays`, whose test samples are not read; setting B keeps the validation samples'
@@ -198,6 +200,7 @@ def diagnose(
     if not isinstance(train, TrainConfig | None):  # as scikit-learn passes labels, in the second place
         raise InputError(f"train must be a TrainConfig, found {type(train).__name__}; labels are given as labels=...")
     train, started = train or TrainConfig(seed=seed), time.perf_counter()
+    told = progress is not False
     pool = _complete_pairs(data, labels, groups, task) if isinstance(data, Pairs) else _complete(data)
     labelled = int(pool.labelled.sum())
     if labelled < FOLDS:
@@ -218,14 +221,21 @@ def diagnose(
                 system = kind.from_data(whole, seed=train.seed)
                 fit(system, whole, TrainConfig(epochs=1, seed=train.seed), progress=False)
                 scores[name].append(evaluate(system, whole.test)[metric])
-            for name, kind in TRAINED.items():
-                part = whole if kind.needs_every_victim else make_splits(pool, condition)
-                system = kind.from_data(part, configured[name], seed=train.seed)
+            parts = {
+                name: whole if kind.needs_every_victim else make_splits(pool, condition)
+                for name, kind in TRAINED.items()
+            }
+            if told and fold == 0:
+                at_most = sum(_seconds(TRAINED[name], part, configured[name], train) for name, part in parts.items())
+                _tell(bar, "at most about", FOLDS * at_most)
+            begun = time.perf_counter()
+            for name, part in parts.items():
+                system = TRAINED[name].from_data(part, configured[name], seed=train.seed)
                 late[name] += _unfinished(fit(system, part, train, progress=False), train)
                 scores[name].append(evaluate(system, part.test)[metric])
                 bar.update()
-            if progress is not False:
-                _tell(started, fold, bar)
+            if told and fold == 0:
+                _tell(bar, "judged by the first fold about", FOLDS * (time.perf_counter() - begun))
     known = {name: tuple(values) for name, values in scores.items()}
     unfinished = tuple(name for name, times in late.items() if times > FOLDS / 2)
     return Diagnosis(
@@ -246,13 +256,25 @@ def _quiet(progress: bool | None) -> bool:
     return not sys.stderr.isatty() if progress is None and sys.stderr else not progress
 
 
-def _tell(started: float, fold: int, bar: tqdm) -> None:
-    """After the first fold: how long it takes, where that is long."""
-    expected = FOLDS * (time.perf_counter() - started)
-    if fold == 0 and expected > PATIENT:
-        bar.write(
-            f"diagnose: about {expected:.0f} s in all; fewer epochs, TrainConfig(epochs=...), take less", sys.stderr
-        )
+def _seconds(kind: type[System], data: Splits, config: Settings, train: TrainConfig) -> float:
+    """What a training takes if none of its epochs is spared: a short one is timed, without what is compiled in it.
+
+    Two epochs, for the first half of a training of mm-align-plus is another work than the second.
+    """
+    system, few = kind.from_data(data, config, seed=train.seed), replace(train, epochs=min(2, train.epochs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # after two epochs it may well be astray
+        training = fit(system, data, few, progress=False).train_seconds / few.epochs
+    started = time.perf_counter()
+    evaluate(system, data.valid)
+    return train.epochs * (training + time.perf_counter() - started)
+
+
+def _tell(bar: tqdm, how: str, seconds: float) -> None:
+    """How long it takes in all, where that is long."""
+    if seconds > PATIENT:
+        told = f"diagnose: {how} {seconds:.0f} s in all; fewer epochs, TrainConfig(epochs=...), take less"
+        bar.write(told, sys.stderr)
 
 
 def _unfinished(history: History, train: TrainConfig) -> bool:

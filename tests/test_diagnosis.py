@@ -1,5 +1,9 @@
 """What `diagnose` measures, what it must not read, and what it says."""
 
+import math
+import re
+from typing import ClassVar
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ import mmalign
 from mmalign import InputError, diagnosis
 from mmalign.config import TrainConfig
 from mmalign.diagnosis import Diagnosis
+from mmalign.training import History
 
 pytestmark = pytest.mark.slow
 
@@ -165,12 +170,62 @@ def test_pairs_are_diagnosed_as_arrays_are():
         mmalign.diagnose(mmalign.Pairs(first), labels=labels)
 
 
-def test_a_long_diagnosis_says_how_long(capsys, monkeypatch):
-    monkeypatch.setattr("mmalign.diagnosis.PATIENT", 0)
-    mmalign.diagnose(own(), QUICK, width=8)
-    assert "diagnose: about" in capsys.readouterr().err
-    mmalign.diagnose(own(), QUICK, progress=False, width=8)
-    assert "diagnose: about" not in capsys.readouterr().err
+class Clock:
+    """Seconds that trainings cost: an epoch of each network has its price, the halves of mm-align-plus two."""
+
+    prices: ClassVar = {"Constant": (0, 0), "Trees": (1, 1), "TreesBoth": (1, 1)}
+    prices |= {"Single": (2, 2), "Double": (4, 4), "MMAlignPlus": (12, 6)}
+
+    def __init__(self, spared=1.0):
+        self.now, self.first, self.spared = 0.0, True, spared
+
+    def perf_counter(self):
+        return self.now
+
+    def fit(self, system, data, train, progress):
+        """Nothing is trained; the first time a compiler is waited for, which is no training."""
+        self.now += 50 * self.first
+        self.first = False
+        name = type(system).__name__
+        epochs = math.ceil(train.epochs * (self.spared if train.epochs > 2 and name in ("Single", "Double") else 1))
+        costs = [self.prices[name][2 * epoch >= train.epochs] for epoch in range(epochs)]
+        self.now += sum(costs)
+        return History([{"seconds": cost, "valid": {"mae": 1.0}} for cost in costs])
+
+    def evaluate(self, system, split):
+        self.now += 0.5
+        return {"mae": 1.0}
+
+
+def foretold(monkeypatch, capsys, train, clock, **more):
+    """What is said of the time before the first training, and after the first fold; and the time that it takes."""
+    monkeypatch.setattr(diagnosis, "time", clock)
+    monkeypatch.setattr(diagnosis, "fit", clock.fit)
+    monkeypatch.setattr(diagnosis, "evaluate", clock.evaluate)
+    seconds = mmalign.diagnose(own(), train, width=8, **more).seconds
+    return [float(one) for one in re.findall(r"about (\d+) s in all", capsys.readouterr().err)], seconds
+
+
+@pytest.mark.parametrize("epochs", [3, 40])
+def test_the_time_is_foretold_before_the_first_training(capsys, monkeypatch, epochs):
+    (before, after), seconds = foretold(monkeypatch, capsys, TrainConfig(epochs=epochs), Clock())
+    assert seconds / 1.5 < after < seconds and seconds / 1.5 < before < 1.5 * seconds
+
+
+def test_trainings_that_end_early_take_less_than_was_foretold_at_most_and_what_the_first_fold_says(capsys, monkeypatch):
+    (before, after), seconds = foretold(monkeypatch, capsys, TrainConfig(epochs=40), Clock(spared=0.3))
+    assert after < seconds < before < 1.5 * seconds and seconds < 1.2 * after
+
+
+def test_a_short_diagnosis_and_one_that_nobody_watches_say_nothing(capsys, monkeypatch):
+    quick = Clock()
+    quick.prices = dict.fromkeys(Clock.prices, (0.1, 0.1))
+    assert foretold(monkeypatch, capsys, TrainConfig(epochs=3), quick)[0] == []
+    assert foretold(monkeypatch, capsys, TrainConfig(epochs=40), Clock(), progress=False)[0] == []
+
+
+def test_to_foretell_the_time_changes_no_score(quick):
+    assert mmalign.diagnose(own(), QUICK, width=8).scores == quick.scores
 
 
 def test_the_table_and_the_plot_show_every_answer(quick):
