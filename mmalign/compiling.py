@@ -31,7 +31,9 @@ def jit(fastmath: frozenset[str]) -> Callable[[Loop], Loop]:
     """A decorator: compile once for each type of the arguments, without the GIL, and keep the code on disk."""
 
     def decorate(function: Loop) -> Loop:
-        dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=set(fastmath))(function)
+        dispatcher: Any = njit(
+            nogil=True, error_model="numpy", fastmath=set(fastmath), _nrt=False, no_cfunc_wrapper=True
+        )(function)
         with contextlib.suppress(Exception):  # nowhere to write, or a numba that is different inside: no cache
             dispatcher._cache = _Cache(function)
         return dispatcher

@@ -75,7 +75,7 @@ def _(x):
 #     columns   start = 2W * n - W  stride = 1 - n
 
 
-@njit(error_model="numpy", forceinline=True, fastmath=set(FAST))
+@njit(error_model="numpy", forceinline=True, fastmath=set(FAST), _nrt=False, no_cpython_wrapper=True)
 def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
     """sums_i += sum over k of entry * weight; four offsets at a time, so that sums are touched less often."""
     # The offsets that lead from any of these steps to a real one: all of them, unless the window is wide.
