@@ -23,6 +23,8 @@ EXACT = frozenset({"contract", "nsz", "nnan"})
 FAST = EXACT | {"reassoc"}
 FAST_WITH_NAN = frozenset({"contract", "nsz", "arcp", "reassoc"})
 
+# Loops over the arrays of a caller make and keep none: without counted references there is less to compile.
+LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
 
 Loop = Callable[..., Any]
 
@@ -31,14 +33,18 @@ def jit(fastmath: frozenset[str]) -> Callable[[Loop], Loop]:
     """A decorator: compile once for each type of the arguments, without the GIL, and keep the code on disk."""
 
     def decorate(function: Loop) -> Loop:
-        dispatcher: Any = njit(
-            nogil=True, error_model="numpy", fastmath=set(fastmath), _nrt=False, no_cfunc_wrapper=True
-        )(function)
+        dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=set(fastmath), **LEAN)(function)
         with contextlib.suppress(Exception):  # nowhere to write, or a numba that is different inside: no cache
             dispatcher._cache = _Cache(function)
         return dispatcher
 
     return decorate
+
+
+def inlined(fastmath: frozenset[str]) -> Callable[[Loop], Loop]:
+    """A decorator for what loops call: it becomes a part of each of them, and cannot be called from Python."""
+    options: dict[str, Any] = {**LEAN, "no_cpython_wrapper": True}
+    return njit(error_model="numpy", forceinline=True, fastmath=set(fastmath), **options)
 
 
 def seconds_compiling() -> float:

@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-from ..compiling import EXACT, FAST, jit
+from ..compiling import EXACT, FAST, inlined, jit
 
 _place = np.uint64  # an index that does not count from the end: numba would check each, and not vectorise
 
@@ -75,7 +75,7 @@ def _(x):
 #     columns   start = 2W * n - W  stride = 1 - n
 
 
-@njit(error_model="numpy", forceinline=True, fastmath=set(FAST), _nrt=False, no_cpython_wrapper=True)
+@inlined(FAST)
 def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
     """sums_i += sum over k of entry * weight; four offsets at a time, so that sums are touched less often."""
     # The offsets that lead from any of these steps to a real one: all of them, unless the window is wide.
