@@ -151,15 +151,18 @@ class Diagnosis:
         """Every fold's gain over `single` as a dot, means with their intervals; the grey band is called nothing."""
         import matplotlib.pyplot as plt
 
+        from .figures import palette
+
         ax = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
         names = [name for name in self.scores if name not in ("single", "constant")]
         sign = 1 if self.metric == "accuracy" else -1
         ax.axvspan(-self.small, self.small, color="0.5", alpha=0.2, linewidth=0)
         for place, name in enumerate(names):
             gain, folds = self._better(name), sign * (np.array(self.scores[name]) - np.array(self.scores["single"]))
-            ax.plot(folds, np.full(len(folds), place), "o", color=f"C{place}", alpha=0.35, markersize=4)
-            ax.plot([gain.low, gain.high], [place, place], color=f"C{place}", linewidth=2)
-            ax.plot(gain.mean, place, "D", color=f"C{place}", markersize=6)
+            shade = palette.colour(name)
+            ax.plot(folds, np.full(len(folds), place), "o", color=shade, alpha=0.35, markersize=4)
+            ax.plot([gain.low, gain.high], [place, place], color=shade, linewidth=2)
+            ax.plot(gain.mean, place, palette.marker(name), color=shade, markersize=6)
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
         ax.set(xlabel=f"gain over the visible modality alone, in {self.metric} (more is better)")
         return ax

@@ -13,7 +13,7 @@ PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
     "interrupt errors named files gate settings compiling config masks batch losses metrics clusters system transport "
     "method baselines neighbours data checkpoint training callbacks prediction registry estimators experiments "
-    "diagnosis figures terminal cli extras moved __init__ __main__"
+    "figures diagnosis terminal cli extras moved __init__ __main__"
 ).split()  # each may use only what stands before it
 INSIDE = {  # the same rule inside the rooms
     "gate": "limits kinds unpickle torches seal hdf5_child hdf5 documents tensors __init__".split(),

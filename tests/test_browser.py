@@ -274,6 +274,14 @@ PHONE = {
         .map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])
         .filter(([, box]) => box.height && Math.min(box.height, box.width) < 39.5)
         .map(([e, box]) => `${box.width | 0} x ${box.height | 0}: ${e.outerHTML.slice(0, 120)}`)""",
+    "towers": """[...document.querySelectorAll('.bd-article table:not(.mm-cards) tr')]
+        .filter(e => e.checkVisibility() && e.cells.length > 2 && e.offsetHeight > 200 && e.closest('table').tHead)
+        .map(e => `${e.offsetHeight} px: ${e.textContent.slice(0, 80)}`)""",
+    "nameless_cells": """[...document.querySelectorAll('.bd-article .mm-cards tbody tr')]
+        .filter(e => e.checkVisibility()).map(e => [...e.cells].filter(cell => cell.checkVisibility()))
+        .filter(cells => cells.filter(cell => !cell.dataset.label).length > 1
+            || cells.some(cell => !cell.textContent.trim() && !cell.querySelector('img, svg')))
+        .map(cells => cells.map(cell => `${cell.dataset.label}: ${cell.textContent.slice(0, 20)}`).join('; '))""",
     "small_words": """(async () => {
         const found = [];
         const tell = (pixels, where, words) => pixels < 8.95 && words.trim()
@@ -411,6 +419,11 @@ def test_on_a_phone_fingers_find_what_they_press(look, page):
 @each_page
 def test_on_a_phone_words_in_pictures_are_9_pixels_or_more(look, page):
     assert look(page).small_words == []
+
+
+@each_page
+def test_on_a_phone_no_table_stacks_its_words_and_no_card_has_a_name_without_a_value(look, page):
+    assert look(page).towers == look(page).nameless_cells == []
 
 
 @each_page

@@ -27,6 +27,38 @@ def test_a_matrix_is_drawn_entry_by_entry_and_outside_the_window_nothing():
     assert (np.isnan(inside) == ~near).all() and np.allclose(inside[near], values.numpy()[near])
 
 
+def test_matrices_in_a_row_say_once_what_they_share():
+    axes = plots.show_matrices({"a": torch.eye(3), "b": torch.rand(3, 3)}, high=1, label="share", rows="row")
+    assert [ax.get_title() for ax in axes] == ["a", "b"] and [ax.get_ylabel() for ax in axes] == ["row", ""]
+    assert [len(ax.child_axes) for ax in axes] == [0, 1]  # the colour bar
+    assert {ax.images[0].get_clim() for ax in axes} == {(0, 1)}
+
+
+def test_lines_lead_from_a_ring_to_the_two_steps_that_are_partners():
+    ax = plots.show_matrix(torch.rand(3, 4), sequences=([1, 2, 3], ["a", "b", "c", "d"]))
+    plots.rings(ax, [1, 3], [2, 0])
+    up, beside = (line.get_xydata().tolist() for line in ax.lines)
+    assert up[:2] == [[1, -0.5], [1, 2]] and up[3:5] == [[3, -0.5], [3, 0]]  # to the words above
+    assert beside[:2] == [[1, 2], [3.5, 2]] and beside[3:5] == [[3, 0], [3.5, 0]]  # to the numbers at the right
+    ax = plots.show_matrix(torch.rand(3, 4))
+    plots.rings(ax, [1], [2])
+    assert not ax.lines
+
+
+def test_steps_and_epochs_have_whole_numbers():
+    whole, between = plots.show_curves({"a": [1, 2, 3]}), plots.show_curves({"a": [1, 2]}, x=[0, 0.5])
+    assert all(float(tick).is_integer() for tick in whole.get_xticks())
+    assert not all(float(tick).is_integer() for tick in between.get_xticks())
+
+
+def test_a_part_of_a_diagram_has_a_pale_shade_of_its_role():
+    _, ax = mpl.pyplot.subplots()
+    plots.box(ax, 1, 2, 4, 2, "head", role="victim")
+    (part,) = ax.patches
+    assert mpl.colors.to_hex(part.get_facecolor()) == palette.COLOURS["victim"].lower()
+    assert part.get_facecolor()[3] < 0.3 and part.get_bbox().bounds == (-1, 1, 4, 2)
+
+
 def test_a_band_is_drawn_as_the_matrix_it_stands_for():
     band = torch.rand(4, 3, requires_grad=True)
     dense = masks.to_dense(band.detach()[None])[0]
@@ -88,6 +120,71 @@ def test_a_picture_is_the_same_bytes_every_time_and_tells_its_colours():
     assert draw() == draw()
     told = json.loads(html.unescape(re.search(r"<dc:description>(.*?)</dc:description>", draw()).group(1)))
     assert told == {"double": palette.COLOURS["victim"].lower(), "single": palette.COLOURS["visible"].lower()}
+
+
+def test_a_number_on_an_axis_keeps_its_digits_and_a_formula_its_primes():
+    figure, ax = mpl.pyplot.subplots()
+    ax.set_yticks([0.005, 0.0125], ["0.005", "0.0125"])
+    ax.set_title("weight $S'_{ij}$")
+    picture = re.sub("<!--.*?-->", "", pages.svg(figure))
+    assert ">0.005<" in picture and ">0.0125<" in picture
+    assert ">′<" in picture and "cmsy" not in picture and not re.search(r"d=\"[^\"]*\d\.\d{3}", picture)
+
+
+def test_on_a_phone_each_row_of_panels_begins_a_line_and_each_panel_has_its_title():
+    figure, axes = mpl.pyplot.subplots(2, 3)
+    for place, ax in enumerate(axes.flat):
+        ax.imshow(np.eye(3))
+        ax.set_title("abc"[place] if place < 3 else "")
+    pages.narrow(figure)
+    tops = [round(ax.get_position().y1, 3) for ax in axes.flat]
+    assert tops[0] == tops[1] > tops[2] > tops[3] == tops[4] > tops[5]
+    assert [ax.get_title() for ax in axes.flat] == [*"abcabc"]
+
+
+def test_on_a_phone_a_legend_of_two_columns_keeps_its_place_and_its_names():
+    figure, ax = mpl.pyplot.subplots()
+    ax.plot([0, 1], label="a name that is longer than half a phone")
+    ax.errorbar([0, 1], [0, 1], yerr=0.1, label="and another one of the same length")
+    legend = ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    picture = pages.narrow(figure)
+    assert "another one" in re.sub("<!--.*?-->|<metadata>.*?</metadata>", "", picture)
+    (left, low), _ = ax.transAxes.inverted().transform(legend.get_window_extent().get_points())
+    assert low > 0.98 and left > -0.2 and len(legend.get_texts()) == 2
+
+
+def test_on_a_phone_rows_whose_names_take_several_lines_have_room():
+    figure, ax = mpl.pyplot.subplots(figsize=(7, 2))
+    ax.barh([f"a name that is longer than its panel, number {n}" for n in range(9)], range(9))
+    pages.narrow(figure)
+    assert figure.get_size_inches()[1] > 0.15 * 9 * 3
+
+
+def test_panels_in_pairs_share_the_names_of_their_axes():
+    figure, axes = mpl.pyplot.subplots(2, 3)
+    for ax in axes.flat:
+        ax.imshow(np.eye(3))
+    axes[1, 1].set_xlabel("step")
+    axes[1, 0].set_ylabel("row")
+    pages.narrow(figure)
+    assert {ax.get_xlabel() + ax.get_ylabel() for ax in axes.flat} == {""}
+    assert figure.get_supxlabel() == "step" and figure.get_supylabel() == "row"
+
+
+def test_on_a_phone_a_title_stays_above_what_stands_along_a_matrix():
+    ax = plots.show_matrix(torch.rand(3, 3), title="plan", sequences=([1, 2, 3], [1, 2, 3]))
+    pages.narrow(ax.figure)
+    assert ax.title.get_position()[1] > 1.19
+
+
+def test_a_picture_tells_the_colours_of_its_rows():
+    figure, ax = mpl.pyplot.subplots()
+    ax.set_yticks([0, 1], ["double", "single"])
+    ax.plot([0.1, 0.2], [0, 0], color=palette.colour("double"))
+    ax.plot(0.3, 1, "o", color=palette.colour("single"))
+    assert pages.colours(figure) == {name: palette.colour(name).lower() for name in ("double", "single")}
+    ax.yaxis.set_major_locator(mpl.ticker.FixedLocator([0, 1, 2]))  # a tick without a name
+    assert {*pages.colours(figure)} == {"double", "single"}
 
 
 def test_on_a_phone_long_names_take_several_lines_and_numbers_do_not():

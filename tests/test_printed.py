@@ -84,6 +84,18 @@ def test_sentences_stay_and_stand_in_their_place():
     assert [type(part) for part in found] == [str, list, str] and found[-1] == "They agree."
 
 
+def test_a_sentence_whose_blanks_fall_into_a_gap_is_no_row():
+    table = "acc minus nearest                    -0.05 [-0.06]\nacc minus balanced and all of that   +0.28 [+0.27]\n"
+    sentence = "acc and gyro, nearest 0.9, balanced, 0.58, both 0.9"
+    for text in (table + sentence, f"{sentence}\n{table}"):
+        assert sum(map(len, tables(text))) == 2 and sentence in printed.parts(text)
+
+
+def test_a_name_that_fills_its_column_up_to_a_colon_is_a_cell():
+    (rows,) = tables("nearest step:    6 of 8\nbest assignment: mean cost 0.13")
+    assert rows[1] == ["best assignment:", "mean cost 0.13"]
+
+
 def test_an_indented_text_keeps_its_indents():
     model = "Model(\n  (head): Linear(1, 2)\n  (drop): Dropout(p=0.1)\n)"
     assert [*printed.parts(model)] == [model]

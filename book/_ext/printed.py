@@ -60,8 +60,23 @@ def columned(lines):
             break
         if len([cell for cell in cut(line, found) if cell]) < 2 and not line.startswith(" "):
             break
+        if not alike([*run, line], found):
+            break
         run, kept = [*run, line], found
     return run if len(run) > 1 else []
+
+
+def alike(lines, places):
+    """Whether what may be a sentence, for it has no wide gap, goes on behind a colon or as the other rows do."""
+    rows = [(re.search(r"\S {2,}\S", line), *cut(line, places)) for line in lines]
+    known = [[*map(kind, cells)] for wide, _, *cells in rows if wide]
+    return all(wide or name.endswith(":") or [*map(kind, cells)] in known for wide, name, *cells in rows)
+
+
+def kind(cell):
+    """How a cell begins: with a number, or with which word."""
+    first = cell.partition(" ")[0]
+    return "number" if NUMBER.fullmatch(first) else first
 
 
 def held(before, now, line):

@@ -2,6 +2,8 @@
 
 const SMALLEST = 0.6;   // of a formula's size; below, it scrolls inside a box that shows it
 
+const TOWER = 200;      // pixels of a row on a phone; above, its words stand one below the other
+
 const fitFormula = (formula) => {
   formula.classList.remove("mm-scrolls");   // what an earlier width of the window has left must not be measured
   formula.style.fontSize = formula.dataset.size ??= formula.style.fontSize || "100%";
@@ -19,13 +21,20 @@ const fitFormula = (formula) => {
 
 // One card a row, its cells named after their columns, the verdict first.
 const nameCells = (table) => {
-  const names = [...table.querySelectorAll("thead tr:last-child > *")].map((cell) => cell.textContent.trim());
+  const names = [];   // of a column, the last that stands over it: pandas names its rows below the columns
+  for (const row of table.tHead.rows) {
+    let place = 0;
+    for (const cell of row.cells) {
+      for (let wide = cell.colSpan; wide; wide--) names[place] = cell.textContent.trim() || names[place], place++;
+    }
+  }
   table.setAttribute("role", "table");
   for (const row of table.querySelectorAll("tbody tr")) {
     row.setAttribute("role", "row");
     [...row.children].forEach((cell, place) => {
       cell.setAttribute("role", cell.matches("th") ? "rowheader" : "cell");
       cell.dataset.label = names[place] ?? "";
+      cell.classList.toggle("mm-empty", !cell.textContent.trim() && !cell.querySelector("img, svg"));
       cell.classList.toggle("mm-first", /verdict|became/i.test(names[place] ?? ""));
     });
   }
@@ -33,8 +42,9 @@ const nameCells = (table) => {
 
 const fitTable = (table) => {
   table.classList.remove("mm-cards");
-  const many = innerWidth < 600 && (table.rows[0]?.cells.length ?? 0) > 4;   // a word to a line is no table
-  if ((table.scrollWidth <= table.clientWidth + 1 && !many) || !table.querySelector("thead")) return;
+  const tower = ({ cells, offsetHeight }) => cells.length > 2 && offsetHeight > (cells.length > 4 ? TOWER / 2 : TOWER);
+  const cramped = innerWidth < 600 && [...table.rows].some(tower);   // a word to a line is no table
+  if ((table.scrollWidth <= table.clientWidth + 1 && !cramped) || !table.querySelector("thead")) return;
   if (!table.dataset.named) nameCells(table);
   table.dataset.named = "yes";
   table.classList.add("mm-cards");

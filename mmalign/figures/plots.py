@@ -4,6 +4,7 @@ Call `style()` once in a chapter. Colours come from `palette`, by the name of wh
 figures are vector pictures, and a phone gets their panels stacked (`pages`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -28,10 +29,11 @@ def style() -> None:
     plt.rcParams.update(
         {
             "figure.figsize": (7, 3.2), "figure.dpi": 110, "savefig.transparent": False,
-            "figure.facecolor": "white", "axes.facecolor": "white", "legend.frameon": False,
+            "figure.facecolor": "white", "axes.facecolor": "white", "legend.framealpha": 0.6,
             "text.color": WORDS, "axes.labelcolor": WORDS, "axes.edgecolor": INK, "axes.titlecolor": WORDS,
             "xtick.color": WORDS, "ytick.color": WORDS, "grid.color": INK, "grid.alpha": 0.25,
-            "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False,
+            "legend.edgecolor": "none", "legend.facecolor": "white", "axes.grid": True,
+            "axes.spines.top": False, "axes.spines.right": False,
             "svg.hashsalt": "mmalign", "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10,
             "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "figure.constrained_layout.use": True,
         }
@@ -66,11 +68,12 @@ def show_matrix(
     bar.outline.set_visible(False)
     ax.grid(False)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+        axis.set_major_locator(whole_numbers())
     ax.set(title=title, xlabel=columns, ylabel=rows)
     for axis, side, name in ((ax.yaxis, "left", rows), (ax.xaxis, "bottom", columns)):
-        if palette.role(name.removeprefix("step of the ")):  # an edge has the colour of its sequence
-            shade = palette.colour(name.removeprefix("step of the "))
+        whose = re.sub(r"^[\s\S]*step of (the )?", "", name)
+        if palette.role(whose):  # an edge has the colour of its sequence
+            shade = palette.colour(whose)
             axis.label.set_color(shade)
             ax.spines[side].set(color=shade, linewidth=2.5)
     if sequences is not None:
@@ -91,7 +94,20 @@ def _margins(ax: Axes, visible: Sequence, victim: Sequence) -> None:
         else:
             curve = (places, values) if margin is above else (values, places)
             margin.plot(*curve, "o-", markersize=2.5, lw=1, **look)
-    ax.set_title(ax.get_title(), pad=34)
+    ax.set_title(ax.get_title(), y=1.2)
+
+
+def show_matrices(panels: Mapping[str, Tensor], *, layout: str = "compressed", **options: object) -> list[Axes]:
+    """Draw titled matrices of one scale in a row; what they share is told once. `options`: see `show_matrix`."""
+    count = len(panels)
+    axes = plt.subplots(1, count, figsize=(7.6, 1.1 + 4.6 / count), layout=layout, squeeze=False)[1][0]
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        show_matrix(values, ax, title=title, **options)
+        if ax is not axes[0]:
+            ax.set_ylabel("")
+        if ax is not axes[-1]:
+            ax.images[0].colorbar.remove()
+    return [*axes]
 
 
 def show_band(band: Tensor, ax: Axes | None = None, **options: object) -> Axes:
@@ -119,9 +135,16 @@ def show_curves(
         ax.plot(range(len(values)) if x is None else x, values, line, label=name, **look)
     if mark is not None:
         ax.axvline(mark, color=INK, linestyle=":", linewidth=1)
+    if x is None or all(float(place).is_integer() for place in x):
+        ax.xaxis.set_major_locator(whole_numbers())
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.legend()
     return ax
+
+
+def whole_numbers() -> mpl.ticker.Locator:
+    """Where an axis of steps or epochs has its numbers: there is no step 2.5."""
+    return mpl.ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10])
 
 
 def show_paired(
@@ -153,6 +176,27 @@ def show_paired(
 def rings(
     ax: Axes, columns: Sequence[float], rows: Sequence[float], *, size: float = 40, label: str | None = None
 ) -> None:
-    """Ring the true cells of a matrix, so that they are seen on every shade."""
+    """Ring the true cells of a matrix, so that they are seen on every shade.
+
+    Where its sequences stand along the margins, lines lead from each ring to the two steps that are partners.
+    """
+    if len(ax.child_axes) > 1:  # a colour bar alone is one
+        top, right = np.full(len(rows), ax.get_ylim()[1]), np.full(len(rows), ax.get_xlim()[1])
+        for role, x, y in (("victim", (columns, columns), (top, rows)), ("visible", (columns, right), (rows, rows))):
+            path = [np.column_stack([*ends, top + np.nan]).ravel() for ends in (x, y)]  # nan: the pen is lifted
+            ax.plot(*path, color=palette.COLOURS[role], linewidth=0.8, alpha=0.35, zorder=1.5)
+    thin = min(1.0, (size / 40) ** 0.5)  # a small ring must not hide its cell
     for edge, width, name in (("white", 3.2, None), ("#111111", 1.4, label)):
-        ax.scatter(columns, rows, s=size, facecolors="none", edgecolors=edge, linewidths=width, label=name)
+        ax.scatter(columns, rows, s=size, facecolors="none", edgecolors=edge, linewidths=thin * width, label=name)
+
+
+def box(ax: Axes, x: float, y: float, width: float, height: float, words: str = "", *, role: str | None = None) -> None:
+    """A part of a diagram, centred at (x, y), in the pale shade of a role; without one it is white."""
+    ground = f"{palette.COLOURS[role]}33" if role else "white"
+    ax.add_patch(plt.Rectangle((x - width / 2, y - height / 2), width, height, facecolor=ground, edgecolor=INK))
+    ax.text(x, y, words, ha="center", va="center", fontsize=9)
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """What leads from one part of a diagram to another."""
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": INK, "shrinkA": 1, "shrinkB": 1})

@@ -11,8 +11,12 @@ const choice = (name, label, options) => ({ name, label, options });            
 
 const key = (look, words) => make("span", { class: "mmalign-key" }, make("span", { style: look }), words);
 const filled = (shade) => `background-color: ${shade}`;
-const plans = (...more) => [key(filled(PALETTE.visible), "visible"), key(filled(PALETTE.victim), "victim"),
-  make("span", { class: "mmalign-scale" }, ""), "share of a step, from 0 to 1 · grey bars: row and column sums, line: their target", ...more];
+const plans = (...more) => {   // boxes first, then words
+  const words = more.filter((one) => typeof one === "string"), boxes = more.filter((one) => typeof one !== "string");
+  return [key(filled(PALETTE.visible), "visible"), key(filled(PALETTE.victim), "victim"), ...boxes,
+    make("span", { class: "mmalign-scale" }, ""),
+    ["share of a step, from 0 to 1 · grey bars: row and column sums, line: their target", ...words].join(" ")];
+};
 
 const warn = ({ converged, gap }, tol) => (converged !== false ? ""
   : gap < 2 * tol ? `All but converged: a row or column sum is off by ${percent(gap)}, the tolerance is ${percent(tol)}.`

@@ -30,7 +30,7 @@ const STORY = {
       const lines = (weights, role, opacity) => weights.flatMap((row, i) => row.flatMap((weight, j) => (weight > 0.04
         ? [stroke(x(i), 62, x(j), 140, { stroke: role, "stroke-width": 7 * weight, "stroke-opacity": opacity * Math.min(1, 0.2 + weight) })] : [])));
       svg.replaceChildren(
-        shape("text", { x: 0, y: 20, style: "font-size: 19px" }, "letters: always there"),
+        shape("text", { x: 0, y: 15, style: "font-size: 19px" }, "letters: always there"),
         shape("text", { x: 0, y: 228, style: "font-size: 19px" }, come ? "sounds: imagined" : gone > 0.5 ? "sounds: missing" : "sounds: the victim"),
         ...lines(plan.map((row) => row.map((mass) => l * mass)), INK, between(now, 0.12, 0.16) * (1 - gone)),
         ...lines(predicted, PALETTE.imagined, come),
