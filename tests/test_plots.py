@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmalign import masks
+from mmalign.errors import InputError
 from mmalign.figures import pages, palette, plots
 
 pytestmark = pytest.mark.usefixtures("canvas")
@@ -43,6 +44,11 @@ def test_lines_lead_from_a_ring_to_the_two_steps_that_are_partners():
     ax = plots.show_matrix(torch.rand(3, 4))
     plots.rings(ax, [1], [2])
     assert not ax.lines
+
+
+def test_an_absent_sequence_cannot_stand_along_a_matrix():
+    with pytest.raises(InputError, match="victim sequence"):
+        plots.show_matrix(torch.rand(2, 2), sequences=([1, 2], [float("nan")] * 2))
 
 
 def test_steps_and_epochs_have_whole_numbers():

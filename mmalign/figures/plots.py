@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from .. import masks
+from ..errors import InputError
 from . import pages, palette
 from .palette import INK
 
@@ -55,7 +56,7 @@ def show_matrix(
 ) -> Axes:
     """Draw a (T1, T2) alignment, rows visible and columns victim; outside the window nothing is drawn.
 
-    `sequences`: (T1,) and (T2,) numbers or words, drawn along the margins.
+    `sequences`: (T1,) and (T2,) numbers or words, drawn along the margins; InputError if a number is not finite.
     """
     values = np.asarray(values, dtype=float)
     if window is not None:
@@ -91,6 +92,8 @@ def _margins(ax: Axes, visible: Sequence, victim: Sequence) -> None:
             margin.set(**{"ylim" if margin is above else "xlim": (-1, 1)})
             for place, word in zip(places, values, strict=True):
                 margin.text(*((place, 0) if margin is above else (0, place)), word, ha="center", va="center", **look)
+        elif not np.isfinite(np.asarray(values, dtype=float)).all():
+            raise InputError(f"the {role} sequence along a matrix must be finite: of an absent one nothing can be drawn")
         else:
             curve = (places, values) if margin is above else (values, places)
             margin.plot(*curve, "o-", markersize=2.5, lw=1, **look)
