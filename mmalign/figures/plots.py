@@ -93,7 +93,7 @@ def _margins(ax: Axes, visible: Sequence, victim: Sequence) -> None:
             for place, word in zip(places, values, strict=True):
                 margin.text(*((place, 0) if margin is above else (0, place)), word, ha="center", va="center", **look)
         elif not np.isfinite(np.asarray(values, dtype=float)).all():
-            raise InputError(f"the {role} sequence along a matrix must be finite: of an absent one nothing can be drawn")
+            raise InputError(f"the {role} sequence along a matrix must be finite; an absent one cannot be drawn")
         else:
             curve = (places, values) if margin is above else (values, places)
             margin.plot(*curve, "o-", markersize=2.5, lw=1, **look)
