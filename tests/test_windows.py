@@ -149,3 +149,57 @@ def test_times_groups_and_values_that_say_nothing_are_named_with_their_row():
         frame.loc[3, column] = value
         with pytest.raises(InputError, match=says):
             cut(frame)
+
+
+# ---- what pandas makes of things ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_dates_with_a_time_zone_are_seconds_too_also_where_clocks_are_put_forward(zone):
+    clean = table(people=("ann",))
+    first = pd.Timestamp("2024-03-31 01:59:55", tz="Europe/Berlin").tz_convert(zone)
+    dated = clean.assign(t=first + pd.to_timedelta(clean["t"], unit="s"))
+    assert starts(cut(dated)[0]) == starts(cut(clean)[0])
+
+
+def test_spans_of_time_are_seconds():
+    clean = table()
+    assert starts(cut(clean.assign(t=pd.to_timedelta(clean["t"], unit="s")))[0]) == starts(cut(clean)[0])
+
+
+CODES = np.where(np.arange(RATE * SECONDS) < RATE * SECONDS / 2, 1, 3)  # between two classes a mean would be a third
+
+
+def coded(codes):
+    return table(people=("ann",)).assign(activity=codes)
+
+
+def test_codes_that_a_missing_one_has_made_floats_are_not_averaged_unasked():
+    codes = np.where(np.arange(len(CODES)) < 5, np.nan, CODES)
+    with pytest.raises(InputError, match="a window holds the labels 1 and 3; task='regression' takes their mean"):
+        cut(coded(codes))
+    assert cut(coded(codes), task="classification")[1].tolist() == [1, 1, 3, 3]
+    assert cut(coded(codes), task="regression")[1].tolist() == [1, 1, 2, 3, 3]
+    assert cut(coded(codes), length=2.0)[1].tolist() == [1, 1, 1, 3, 3, 3]  # none of those windows holds two
+
+
+def test_whole_numbers_are_names_whether_one_is_missing_or_not():
+    missing = pd.array(CODES, "Int64")
+    missing[:5] = pd.NA
+    for codes in (CODES, missing):
+        assert cut(coded(codes))[1].tolist() == [1, 1, 3, 3]
+        assert cut(coded(codes), task="regression")[1].tolist() == [1, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "changes", "says"),
+    [
+        (table().set_index("t"), {}, r"has no column 't'; it is the index: table.reset_index\(\)"),
+        (pd.concat([table(), table()[["a"]]], axis=1), {}, "the table has several columns 'a'"),
+        (table(), {"task": "regression"}, "column 'activity' must hold numbers"),
+        (table(), {"task": "ranking"}, "unknown task 'ranking'"),
+    ],
+)
+def test_what_pandas_may_hand_over_is_refused_in_one_line(spoilt, changes, says):
+    with pytest.raises(InputError, match=says):
+        cut(spoilt, **changes)

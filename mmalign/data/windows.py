@@ -27,6 +27,7 @@ def windows(
     hop: float = 2.0,
     rates: Literal["visible", "own"] = "visible",
     gaps: Gaps = "fill",
+    task: Literal["classification", "regression"] | None = None,
 ) -> tuple[Pairs, np.ndarray, np.ndarray]:
     """Cut recordings into windows: the pairs, their labels, and whom each belongs to.
 
@@ -41,24 +42,29 @@ def windows(
         visible: columns of the modality that is always there.
         victim: columns of the one that may be absent.
         group: the column that says whose a row is; windows never cross from one to the next.
-        label: the column of labels: names, or numbers that are averaged over a window if they are fractions.
+        label: the column of labels: names, or fractions, which are averaged over a window.
         length: of a window, in the unit of `time`.
         hop: from the start of one window to the next.
         rates: for two rates. "visible": the victim is put on the visible steps, which all systems can read and which
             keeps step t of one beside step t of the other. "own": each keeps its own steps, to align them by hand.
         gaps: what to do where steps or values inside a window are missing. "fill" draws straight lines, as lost
             packets are short and time stays even; "drop" leaves the steps out; "refuse" says where they are.
+        task: "regression" averages labels that are whole numbers too, "classification" takes all for names. Needed
+            only for whole numbers as floats, as pandas makes them where one is missing.
 
     Raises:
-        ValueError: a column is not there, stands on both sides or holds no numbers, or no window can be cut; the
-            place is named.
+        ValueError: a column is not there, stands on both sides or holds no numbers, no window can be cut, or whether
+            labels are names is not clear; the place is named.
     """
+    one_of("task", task, ("classification", "regression", None))
     one_of("rates", rates, ("visible", "own"))
     one_of("gaps", gaps, ("fill", "drop", "refuse"))
     _check_asked(table, visible, victim, length, hop)
     columns = [_numbers(table, names) for names in (visible, victim)]  # (R, D) each
     times = _times(table, time)
-    groups, labels = _column(table, group, "all"), _column(table, label, None)
+    groups = _column(table, group, "all")
+    labels = _numbers(table, [label])[:, 0] if label and task == "regression" else _column(table, label, None)
+    measured = _measured(labels, task)
     steps = [_step(times, values, groups) for values in columns]  # time from one row of a modality to its next
     own_counts = [max(1, round(length / step)) if np.isfinite(step) else 0 for step in steps]
     if max(own_counts) < 2:
@@ -72,7 +78,7 @@ def windows(
         at = times[rows]
         for start in np.arange(at[0], max(at[-1] - length + 3 * slack, at[0] + hop / 2), hop):
             inside = rows[np.searchsorted(at, start - slack) : np.searchsorted(at, start + length - slack)]
-            kind, told = _label(labels, inside)
+            kind, told = _label(labels, inside, measured)
             pieces = [
                 _piece(times[inside], values[inside], start, length, expected, count, gaps)
                 for values, expected, count in zip(columns, own_counts, counts, strict=True)
@@ -110,13 +116,20 @@ def _column(table: object, name: str | None, otherwise: object) -> np.ndarray:
     if name is None:
         return np.full(len(table), otherwise, dtype=object)
     _check_there(table, [name])
-    return np.asarray(table[name].to_numpy())
+    column = table[name]
+    if getattr(column.dtype, "kind", "O") in "iu" and column.hasnans:  # whole numbers would become floats
+        return column.to_numpy(dtype=object)
+    return np.asarray(column.to_numpy())
 
 
 def _check_there(table: object, names: Sequence[str]) -> None:
     for name in names:
         if name not in table:
-            raise InputError(f"windows: the table has no column {name!r}; found {', '.join(map(str, table))}")
+            index = name in getattr(getattr(table, "index", None), "names", ())
+            hint = "it is the index: table.reset_index()" if index else f"found {', '.join(map(str, table.columns))}"
+            raise InputError(f"windows: the table has no column {name!r}; {hint}")
+        if [*table.columns].count(name) > 1:
+            raise InputError(f"windows: the table has several columns {name!r}")
 
 
 def _numbers(table: object, names: Sequence[str]) -> np.ndarray:
@@ -135,9 +148,14 @@ def _numbers(table: object, names: Sequence[str]) -> np.ndarray:
 
 
 def _times(table: object, name: str) -> np.ndarray:
-    """(R,) float64; dates become seconds from the first of them."""
+    """(R,) float64; dates become seconds from the first of them, spans of time seconds."""
     _check_there(table, [name])
-    times = table[name].to_numpy()
+    column = table[name]
+    if getattr(column.dtype, "tz", None) is not None:  # seconds pass evenly in UTC, whatever clocks on walls do
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    times = column.to_numpy()
+    if times.dtype.kind == "m":
+        times = np.where(np.isnat(times), np.nan, times / np.timedelta64(1, "s"))
     if times.dtype.kind == "M":
         times = np.where(np.isnat(times), np.nan, (times - np.nanmin(times)) / np.timedelta64(1, "s"))
     try:
@@ -198,11 +216,27 @@ def _piece(
     )
 
 
-def _label(labels: np.ndarray, rows: np.ndarray) -> tuple[str, object]:
+def _measured(labels: np.ndarray, task: str | None) -> bool | None:
+    """Whether labels are measures, which have a mean, or names; None of whole numbers as floats, which may be both.
+
+    pandas makes floats of whole numbers, such as the codes of classes, where one is missing.
+    """
+    if task is not None:
+        return task == "regression"
+    if labels.dtype.kind != "f":
+        return False
+    known = labels[~np.isnan(labels)]
+    return None if (known == np.rint(known)).all() else True
+
+
+def _label(labels: np.ndarray, rows: np.ndarray, measured: bool | None) -> tuple[str, object]:
     """What a window is labelled: "one" and its label, "none", or "two" where it holds several names."""
     told = [one for one in dict.fromkeys(labels[rows].tolist()) if not is_nothing(one) and one != ""]
-    if labels.dtype.kind == "f":
-        return ("one", float(np.nanmean(labels[rows]))) if told else ("none", None)
+    if measured and told:
+        return "one", float(np.nanmean(labels[rows]))
+    if len(told) > 1 and measured is None:
+        means = "task='regression' takes their mean, task='classification' leaves such windows out"
+        raise InputError(f"windows: a window holds the labels {told[0]:g} and {told[1]:g}; {means}")
     return ("two", None) if len(told) > 1 else ("one", told[0]) if told else ("none", None)
 
 
