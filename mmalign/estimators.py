@@ -59,6 +59,8 @@ class MissingModality(BaseEstimator):
             y: (N,) labels.
             groups: (N,) who stays on one side when `validation` is set aside; those of the pairs by default.
         """
+        for name in {"n_features_in_", "feature_names_in_"} & {*vars(self)}:  # of tables, in a training before
+            delattr(self, name)
         pairs = self._pairs(X, reset=True)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -104,9 +106,11 @@ class MissingModality(BaseEstimator):
         """X as pairs; a table has one step a sample."""
         if isinstance(X, Pairs):
             return X
-        listed = isinstance(X, list | tuple) and len(X) > 0 and getattr(X[0], "ndim", 0) == 2
-        if listed or getattr(X, "ndim", 0) == 3:
+        if getattr(X, "ndim", 0) == 3 or (isinstance(X, list | tuple) and len(X) and _is_sequence(X[0])):
             return Pairs(X)
+        if not reset and not hasattr(self, "n_features_in_"):
+            told = "a table (N, D) is N samples of one step each, and this model was trained on sequences"
+            raise InputError(f"{told}: one window (T, D) is window[None], or Pairs([window])")
         return Pairs(validate_data(self, X, reset=reset, dtype="numeric")[:, None, :])
 
     def _outputs(self, X: Any) -> torch.Tensor:
@@ -125,6 +129,11 @@ class MissingModality(BaseEstimator):
         """Write the trained system, its classes and these parameters to one safetensors file."""
         check_is_fitted(self, "system_")
         told = {"kind": type(self).__name__, "parameters": self.get_params(), "classes": self._classes()}
+        columns = getattr(self, "feature_names_in_", None)
+        told["table"] = {
+            "n_features_in_": getattr(self, "n_features_in_", None),
+            "feature_names_in_": None if columns is None else [*columns],
+        }
         told["parameters"]["random_state"] = None
         try:
             json.dumps(told)
@@ -146,6 +155,10 @@ class MissingModality(BaseEstimator):
         estimator = cls(**told["parameters"])
         estimator.system_ = registry.system(estimator.system).kind.restore(path)
         estimator._take_classes(told["classes"])
+        before = {"n_features_in_": estimator.system_.spec.widths[0]}  # of a file that does not say, a table may be
+        for name, value in told.get("table", before).items():
+            if value is not None:
+                setattr(estimator, name, np.array(value, dtype=object) if isinstance(value, list) else value)
         return estimator
 
     def _classes(self) -> list:
@@ -225,6 +238,11 @@ class MissingModalityRegressor(RegressorMixin, MissingModality):
         return self._outputs(X).double().numpy()
 
 
+def _is_sequence(one: Any) -> bool:
+    """Whether it is steps of features, (l, D), as an array, a frame or lists in a list."""
+    return getattr(one, "ndim", 0) == 2 or (isinstance(one, list | tuple) and len(one) > 0 and np.ndim(one[0]) == 1)
+
+
 def _column(y: Any) -> np.ndarray:
     """(N,) labels as objects or numbers; what is not known is None or NaN, also behind a mask and as pandas' NA."""
     if np.ma.isMaskedArray(y):
@@ -239,6 +257,8 @@ def _known(X: Any, y: Any, weight: Any) -> tuple[Any, np.ndarray, np.ndarray | N
     """The pairs whose label is known, their labels and weights."""
     y = _column(y)
     known = np.array([not is_nothing(one) for one in y])
+    if not known.any():
+        raise InputError("none of the labels is known")
     if known.all():
         return X, y if y.dtype != object else np.array(y.tolist()), weight
     weight = None if weight is None else np.asarray(weight)[known]

@@ -74,6 +74,8 @@ def _ready(system: System, pairs: Pairs) -> torch.device:
     """Where the system is, once it is clear that the pairs are for it."""
     if not isinstance(pairs, Pairs):
         raise InputError(f"Pairs were expected, found {type(pairs).__name__}: mmalign.Pairs(visible, victim)")
+    if not len(pairs):
+        raise InputError("no pairs were given to answer for")
     _check(system.spec, pairs)
     if system.training:
         system.eval()
@@ -91,7 +93,11 @@ def _answer(system: System, batch: Batch, device: torch.device) -> Tensor:
 def _check(spec: DataSpec, pairs: Pairs) -> None:
     """Whether the pairs are of the kind that `spec` is; a side that is absent everywhere can be of any."""
     widths = tuple(own or built for own, built in zip(pairs.widths, spec.widths, strict=False))
-    if widths != spec.widths or pairs.names not in (spec.modalities, UNNAMED):
+    names = tuple(
+        built if name in UNNAMED or not own else name
+        for name, own, built in zip(pairs.names, pairs.widths, spec.modalities, strict=False)
+    )
+    if widths != spec.widths or names != spec.modalities:
         spec.check_features(pairs.names, widths)
 
 

@@ -194,3 +194,57 @@ def test_the_checks_of_scikit_learn_hold(told, kind):
 @pytest.mark.slow
 def test_the_page_of_checks_is_what_they_say(told):
     assert CHECKS["PAGE"].read_text(encoding="utf-8") == CHECKS["page"](told), "run: python book/checks.py"
+
+
+# ---- what is not what it was -------------------------------------------------------------------------------
+
+
+FEW = {**QUICK, "train": {"epochs": 2}, "system": "single"}
+
+
+def frames(columns=("x", "y")):
+    return [pd.DataFrame(one, columns=["x", "y"])[[*columns]] for one in pairs().visible]
+
+
+def test_columns_in_another_order_are_refused_also_by_a_model_from_a_file(tmp_path):
+    sequences = classifier(**FEW).fit(Pairs(frames()), CLASSES)
+    table = pd.DataFrame(np.stack([one[0] for one in pairs().visible]), columns=["x", "y"])
+    rows = classifier(**FEW).fit(table, CLASSES)
+    for model, right, wrong in (
+        (sequences, Pairs(frames()), Pairs(frames(("y", "x")))),
+        (rows, table, table[["y", "x"]]),
+    ):
+        model.save(tmp_path / "model.safetensors")
+        for one in (model, MissingModalityClassifier.restore(tmp_path / "model.safetensors")):
+            assert (one.predict(right) == model.predict(right)).all()
+            with pytest.raises(ValueError, match=r"same order|built for visible x,y"):
+                one.predict(wrong)
+
+
+def test_a_model_of_sequences_takes_no_window_for_a_table():
+    model = classifier(**FEW).fit(pairs(), CLASSES)
+    with pytest.raises(InputError, match="this model was trained on sequences: one window"):
+        model.predict(pairs().visible[0])
+    assert len(model.predict(pairs().visible[0][None])) == 1
+
+
+def test_lists_in_lists_are_sequences():
+    nested = [one.tolist() for one in pairs().visible]
+    model = classifier(**FEW).fit(nested, CLASSES)
+    assert (model.predict(nested) == model.predict(pairs().visible)).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda model: model.predict(pairs()[:0]), "no pairs were given to answer for"),
+        (lambda model: model.score(pairs(), [None] * N), "none of the labels is known"),
+        (
+            lambda model: MissingModalityRegressor(**FEW).fit(pairs(), np.r_[np.inf, SCORES[1:]]),
+            "found inf at sample 0",
+        ),
+    ],
+)
+def test_nothing_to_answer_nothing_to_compare_and_infinite_scores_are_refused(trained, asked, says):
+    with pytest.raises(InputError, match=says):
+        asked(trained)

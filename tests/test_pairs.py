@@ -204,3 +204,31 @@ def test_a_pair_is_told_in_one_line():
         repr(pairs)
         == "6 pairs; visible (2 features, 2 to 5 steps); victim (3 features, 2 to 5 steps, absent in 1); 3 groups"
     )
+
+
+# ---- data frames -------------------------------------------------------------------------------------------
+
+
+def framed(columns=("x", "y"), count=6):
+    draw = np.random.default_rng(0)
+    return [pd.DataFrame(draw.normal(size=(4, 2)), columns=[*columns]) for _ in range(count)]
+
+
+def test_the_columns_of_data_frames_are_names():
+    assert Pairs(framed(), framed(("u", "v"))).names == ("visible x,y", "victim u,v")
+    assert Pairs(framed(), framed()).names == ("visible x,y", "victim x,y")
+    assert Pairs(framed(), framed(), names=("acc", "gyro")).names == ("acc", "gyro")
+
+
+def test_data_frames_whose_columns_stand_in_another_order_are_refused():
+    frames = framed()
+    frames[3] = frames[3][["y", "x"]]
+    with pytest.raises(InputError, match="visible of pair 3 has the columns y, x, the ones before it x, y"):
+        Pairs(frames)
+
+
+def test_what_float32_cannot_hold_is_called_that():
+    values = np.ones((6, 4, 2))
+    values[3, 2, 0] = 1e300
+    with pytest.raises(InputError, match=r"must fit into float32, found 1e\+300 at sample 0, step 14"):
+        Pairs(values).source([0.5] * 6)

@@ -31,7 +31,8 @@ class Pairs:
             and keep their own lengths. Systems are then shown the victim at the visible sequence's steps.
         gaps: what to do with NaN inside a sequence. "refuse" says where they are; "fill" draws a straight line
             between the steps around; "drop" leaves those steps out, of both sequences where rates are the same.
-        names: what the two are called. A model remembers names other than these.
+        names: what the two are called. A model remembers names other than these. Sequences that are data frames bring
+            the names of their columns, which then must be the same, in the same order, in all of them.
         groups: (N,) whom each pair belongs to (a person, a recording). Splits inside `fit` keep groups whole.
 
     Raises:
@@ -57,6 +58,7 @@ class Pairs:
         one_of("rates", rates, ("same", "own"))
         one_of("gaps", gaps, ("refuse", "fill", "drop"))
         first, second = _listed("visible", visible), _listed("victim", victim)
+        columns = _columns("visible", first), _columns("victim", second)
         count = len(first or second or ())
         if not count:
             raise InputError("pairs: no sequences")
@@ -77,7 +79,7 @@ class Pairs:
             categories("pairs", "groups", groups)
             if groups.shape != (count,):
                 raise InputError(f"pairs: groups must have shape ({count},), found {groups.shape}")
-        self.names, self.groups, self.rates = tuple(names), groups, rates
+        self.names, self.groups, self.rates = columns if tuple(names) == UNNAMED else tuple(names), groups, rates
         self._sides = _ragged(first), _ragged(second)
 
     # ---- rows -------------------------------------------------------------------------------------------
@@ -219,6 +221,20 @@ def _listed(name: str, values: object) -> list | None:
         return [*values]
     except TypeError:
         raise InputError(f"pairs: {name} must be an array or N sequences, found {type(values).__name__}") from None
+
+
+def _columns(name: str, values: list | None) -> str:
+    """The name of a modality with the columns of its data frames; the name alone of arrays."""
+    told = {place: [*one.columns] for place, one in enumerate(values or ()) if hasattr(one, "columns")}
+    known = next(iter(told.values()), None)
+    for place, columns in told.items():
+        if columns != known:
+            found = ", ".join(map(str, columns))
+            raise InputError(
+                f"pairs: {name} of pair {place} has the columns {found}, the ones before it "
+                f"{', '.join(map(str, known))}"
+            )
+    return name if known is None else f"{name} {','.join(map(str, known))}"
 
 
 def _ends(lengths: object, count: int) -> list[int | None]:

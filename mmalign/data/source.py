@@ -153,14 +153,14 @@ def as_array(name: str, what: str, values: object, kind: type | None = None) -> 
 
 
 def is_nothing(value: object) -> bool:
-    """Whether a label or a group says nothing: None, NaN or infinity, pandas' NA and NaT."""
-    return value is None or (isinstance(value, Real) and not math.isfinite(value)) or str(value) in ("<NA>", "NaT")
+    """Whether a label or a group says nothing: None, NaN, pandas' NA and NaT."""
+    return value is None or (isinstance(value, Real) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
 
 
 def categories(name: str, what: str, values: object) -> tuple[np.ndarray, np.ndarray]:
     """The different names among (N,) values in order, and (N,) the place of each sample's name."""
     for place, one in enumerate(as_array(name, what, values, object).ravel()):
-        if is_nothing(one):
+        if is_nothing(one) or (isinstance(one, Real) and math.isinf(one)):
             raise InputError(f"{name}: {what} must name something for every sample, found {one} at sample {place}")
     try:
         return np.unique(as_array(name, what, values), return_inverse=True)
@@ -194,7 +194,7 @@ def as_float32(name: str, modality: str, values: Tensor, real: Tensor) -> Tensor
     Raises:
         ValueError: a value is not finite in float32, or a feature is too small for it.
     """
-    narrow = check_finite(name, modality, values.float())
+    narrow = check_finite(name, modality, values, values.float())
     if values.dtype == torch.float32 or not real.any():
         return narrow
     steps = values[real]  # (L, D)
@@ -206,11 +206,14 @@ def as_float32(name: str, modality: str, values: Tensor, real: Tensor) -> Tensor
     return values if rounded.any() else narrow
 
 
-def check_finite(name: str, modality: str, values: Tensor) -> Tensor:
-    """`values` (N, T, D) themselves, or an error that says where they are not finite."""
-    for sample, step, _ in (~values.isfinite()).nonzero()[:1].tolist():
-        raise InputError(f"{name}: {modality} must be finite, found NaN or infinity at sample {sample}, step {step}")
-    return values
+def check_finite(name: str, modality: str, values: Tensor, narrow: Tensor) -> Tensor:
+    """`narrow`, which are `values` (N, T, D) in float32, or an error that says where they are not finite."""
+    for sample, step, feature in (~narrow.isfinite()).nonzero()[:1].tolist():
+        found, where = values[sample, step, feature].item(), f"at sample {sample}, step {step}"
+        if math.isfinite(found):
+            raise InputError(f"{name}: {modality} must fit into float32, found {found:g} {where}: take a larger unit")
+        raise InputError(f"{name}: {modality} must be finite, found NaN or infinity {where}")
+    return narrow
 
 
 def infer_task(name: str, values: object) -> str:
