@@ -3,8 +3,8 @@
 import html
 import json
 import re
-from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -26,8 +26,8 @@ def picture(cell):
     if NARROW not in data:
         return re.search(r"<img[^>]*>", "".join(data["text/html"])).group(), ""
     about = cell["metadata"]["mystnb"]
-    source = b64encode("".join(data[NARROW]).encode()).decode()
-    image = f'<img alt="{html.escape(about["image"]["alt"])}" src="data:image/svg+xml;base64,{source}">'
+    source = html.escape(quote("".join(data[NARROW]), safe=" !'()*,-./:;=?@[]_~+$"), quote=False)  # base64 is longer
+    image = f'<img alt="{html.escape(about["image"]["alt"])}" src="data:image/svg+xml;charset=utf-8,{source}">'
     return image, about["figure"]["caption"]
 
 
