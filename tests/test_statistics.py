@@ -60,6 +60,8 @@ def test_a_probability_says_what_the_interval_says():
 def test_differences_that_never_vary_leave_nothing_to_chance():
     assert paired([2, 2, 2], [1, 1, 1]).p() == 0 and paired([1, 1], [1, 1]).p() == 1
     assert paired([2, 2], [1, 1]).p("less") == 1
+    same = paired([1, 1], [1, 1])
+    assert (same.low, same.high, same.verdict) == (0, 0, "not resolved at this size")
 
 
 # ---- over folds that share samples --------------------------------------------------------------------------
