@@ -85,6 +85,12 @@ def test_every_picture_has_alt_text(page):
 
 
 @needs_html
+@each_page
+def test_no_page_shows_the_source_of_a_table(page):
+    assert [str(one)[:200] for one in soup(page).find_all("p") if one.text.startswith("|")] == []
+
+
+@needs_html
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_can_be_downloaded_and_launched_where_there_is_something_to_launch(chapter):
     page = HTML / f"{chapter}.html"
