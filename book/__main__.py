@@ -109,7 +109,7 @@ def small() -> None:
 def pages() -> None:
     """look at the rendered book, in a browser where there is one"""
     html()
-    pytest(*(f"tests/{name}" for name in RENDERED))
+    pytest("-n", str(ASKED.jobs), "--dist", "loadgroup", *(f"tests/{name}" for name in RENDERED))
 
 
 # ---- for those who work on it ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import matplotlib.image
 import pytest
 from bs4 import BeautifulSoup
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("files")]  # each page is read once
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"

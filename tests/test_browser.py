@@ -8,6 +8,8 @@ some of it: a page is visited once, however many questions there are.
 import itertools
 import json
 import math
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -40,7 +42,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM FOUND: the book was not looked at in a browser"),
     pytest.mark.skipif(not (HTML / "index.html").exists(), reason="NO RENDERED BOOK: run `make html` first"),
 ]
-each_page = pytest.mark.parametrize("page", PAGES)
+# What is asked of a page is asked in one process: another would have to visit it again.
+each_page = pytest.mark.parametrize("page", [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in PAGES])
 
 
 # Five frames: what waits for a frame to fit itself to the page, and for another to be measured, has done so.
@@ -323,37 +326,55 @@ def met(tab, home):
     }
 
 
+@pytest.fixture(scope="session")
+def seen(tmp_path_factory):
+    """The folder where processes that share the pages leave what they have met."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "seen"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def look(devtools, site):
+def look(devtools, site, seen):
     """A function that shows a page once, in every view, and says what the browser met there."""
-    axe = axe_core()
 
     @cache
     def look(page):
-        ask = lambda tab, questions: {name: tab.run(script) for name, script in questions.items()}  # noqa: E731
-        with new_tab(devtools) as tab:
-            tab.show(f"{HTML.as_uri()}/{page}", SIZES["phone"], "dark")
-            found = {"file": ask(tab, ONCE) | met(tab, HTML.as_uri())}
-        with new_tab(devtools) as tab:
-            tab.show(f"{site}/{page}", SIZES["desk"], "light")
-            found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
-            opened = tab.bytes()  # by a reader who does not resize the window, and so needs one twin of each figure
-            tab.run(AT_REST)
-            for size, scheme in VIEWS:
-                tab.resize(SIZES[size], scheme)
-                tab.run(SETTLED)
-                view = found["views"][size, scheme] = ask(tab, SIZED)
-                if size != "tablet":
-                    view |= ask(tab, COLOURED)
-            found |= ask(tab, PHONE)
-            for scheme in SCHEMES if axe else ():
-                tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
-                tab.run(SETTLED)
-                found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
-            found |= met(tab, site) | {"bytes": opened}
-        return SimpleNamespace(**found)
+        path = seen / page.replace("/", " ")
+        if not path.exists():
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_bytes(pickle.dumps(visited(devtools, site, page)))
+            draft.replace(path)
+        return SimpleNamespace(**pickle.loads(path.read_bytes()))
 
     return look
+
+
+def visited(devtools, site, page):
+    """What a browser met on a page, in every view."""
+    axe = axe_core()
+    ask = lambda tab, questions: {name: tab.run(script) for name, script in questions.items()}  # noqa: E731
+    with new_tab(devtools) as tab:
+        tab.show(f"{HTML.as_uri()}/{page}", SIZES["phone"], "dark")
+        found = {"file": ask(tab, ONCE) | met(tab, HTML.as_uri())}
+    with new_tab(devtools) as tab:
+        tab.show(f"{site}/{page}", SIZES["desk"], "light")
+        found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
+        opened = tab.bytes()  # by a reader who does not resize the window, and so needs one twin of each figure
+        tab.run(AT_REST)
+        for size, scheme in VIEWS:
+            tab.resize(SIZES[size], scheme)
+            tab.run(SETTLED)
+            view = found["views"][size, scheme] = ask(tab, SIZED)
+            if size != "tablet":
+                view |= ask(tab, COLOURED)
+        found |= ask(tab, PHONE)
+        for scheme in SCHEMES if axe else ():
+            tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
+            tab.run(SETTLED)
+            found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
+        return found | met(tab, site) | {"bytes": opened}
 
 
 def in_views(page, name):
