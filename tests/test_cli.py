@@ -108,8 +108,9 @@ def test_every_system_runs_by_its_name(mmalign, name, survival):
     words = ["run", "--system", name, "--dataset", "planted", *SMALL]
     if not registry.SYSTEMS[name].kind.in_one_go:
         words += ["--epochs", {"scale": 22, "deepmlf": 12}.get(name, 4)]  # more than the warm-up
-    if hasattr(registry.SYSTEMS[name].configure(), "width"):  # a forest has none
-        words += ["--set", "model.width=8"]
+    for key, value in {"width": 8, "least": 1}.items():  # where a system has them
+        if hasattr(registry.SYSTEMS[name].configure(), key):
+            words += ["--set", f"model.{key}={value}"]
     status, out, err = mmalign(*words, "--survival", survival, "--json")
     assert status == 0 and json.loads(out)["system"] == name, err
 
