@@ -54,7 +54,7 @@ def _backward(upstream, before, gates, recalls, across, lengths, into, within, d
     batch, hidden = len(upstream), across.shape[1]
     one = upstream.dtype.type(1)
     for b in range(batch):
-        for d in range(2):
+        for d in range(len(across)):
             for j in range(hidden):
                 down[j] = 0
             for place in range(lengths[b] - 1, -1, -1):

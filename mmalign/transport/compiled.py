@@ -12,7 +12,8 @@ that entries which point there may hold anything finite.
 
 A first call waits while numba compiles. So kernels are few, loops over numbers, and called from Python, each for
 a group of sequences: a slice that is assigned to, a call of `max` or `np.finfo`, an array that is made, a kernel within
-a kernel would each add to it.
+a kernel would each add to it. So would a loop that is known to run twice: it would be written out twice, and is told
+how often by the length of an array.
 """
 
 import math
@@ -34,6 +35,7 @@ _BLOCK = 128  # steps worked on at a time: what rows have read is still in the c
 _GROUP = 1 << 16  # entries of the sequences that a kernel is called for
 _WORTH_A_THREAD = 1_000_000  # multiplications
 _F, _G, _U, _V, _NEW_U, _NEW_V, _SHARE, _PADDING, _SUMS, _TOPS = range(10)  # vectors over the steps of a sequence
+_WAYS = np.array([[_V, _NEW_U], [_NEW_U, _NEW_V]])  # rows, then columns: the vector that is read, and the one written
 _NEW, _RUNS, _LOST, _DONE = range(4)  # what a sequence is: not begun, swept, about to lose a sum, finished
 
 
@@ -107,7 +109,7 @@ def _cosine_costs(x, y, lengths, window, mu, tiny, least, most, units, cost):
     for b in range(len(lengths)):
         length = lengths[b]
         steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
-        for side in range(2):
+        for side in range(len(units)):
             value, unit = x[b] if side == 0 else y[b], units[side]
             for t in range(length):
                 square = x.dtype.type(0)
@@ -187,7 +189,7 @@ def _build_kernel(cost, lengths, window, vectors, states, kernel):
 
 
 @jit(FAST)
-def _sweep(kernel, lengths, window, tol, max_sweeps, vectors, states, sweeps):
+def _sweep(kernel, lengths, window, tol, max_sweeps, ways, vectors, states, sweeps):
     """Sweep (Eq. 10) until rows are off by at most the tolerance, or a sum is too small to divide by.
 
     Columns follow rows block by block, W steps behind, so that a long kernel passes through the cache once.
@@ -206,35 +208,33 @@ def _sweep(kernel, lengths, window, tol, max_sweeps, vectors, states, sweeps):
             lost, off, behind = np.int32(0), np.int32(0), 0 * steps
             for begin in range(0, steps, _BLOCK):
                 end = begin + _BLOCK if begin + _BLOCK < steps else steps
-                for side in range(2):  # said once for both: less to compile
+                for side in range(len(ways)):  # said once for both: less to compile
+                    weights, new = vectors[b, ways[side, 0]], vectors[b, ways[side, 1]]
                     if side == 0:
-                        weights, new, start, stride = v, new_u, 0 * steps, steps
-                        first, last = begin, end
+                        start, stride, first, last = 0 * steps, steps, begin, end
                     else:
-                        weights, new, start, stride = new_u, new_v, 2 * reach * steps - reach, 1 - steps
+                        start, stride = 2 * reach * steps - reach, 1 - steps
                         ready = end - reach if end - reach > behind else behind
                         first, last = behind, ready if end < steps else steps
                         behind = last
-                    for i in range(first, last):
-                        sums[_place(i)] = padding[_place(i)]  # there the sum is 1 and the share 0
+                    for i in range(_place(first), _place(last)):
+                        sums[i] = padding[i]  # there the sum is 1 and the share 0
                     _add_sums(entries, weights, start, stride, reach, length, first, last, sums)
                     if side == 0:
-                        for i in range(first, last):
-                            part = share[_place(i)]
-                            off += np.int32(abs(u[_place(reach + i)] * sums[_place(i)] - part) > tol * part)
-                    for i in range(first, last):
-                        total = sums[_place(i)]
-                        new[_place(reach + i)] = share[_place(i)] / (total if total > least else least)
-                        lost += np.int32(total < least)
+                        for i in range(_place(first), _place(last)):
+                            off += np.int32(abs(u[_place(reach) + i] * sums[i] - share[i]) > tol * share[i])
+                    for i in range(_place(first), _place(last)):
+                        new[_place(reach) + i] = share[i] / (sums[i] if sums[i] > least else least)
+                        lost += np.int32(sums[i] < least)
             if tol > 0 and sweeps[b] > 0 and off == 0:
                 states[b] = _DONE
             elif lost > 0:
                 states[b] = _LOST
             else:
-                for place in range(reach, reach + length):
-                    u[_place(place)] = new_u[_place(place)]
-                for place in range(reach, reach + length):
-                    v[_place(place)] = new_v[_place(place)]
+                for place in range(_place(reach), _place(reach + length)):
+                    u[place] = new_u[place]
+                for place in range(_place(reach), _place(reach + length)):
+                    v[place] = new_v[place]
                 sweeps[b] += 1
 
 
@@ -328,11 +328,11 @@ def _solve_group(
     else:
         _given_costs(*inputs, lengths, window, kind(mu), cost)
     _build_kernel(cost, lengths, window, vectors, states, kernel)
-    _sweep(kernel, lengths, window, kind(tol), max_sweeps, vectors, states, sweeps)
+    _sweep(kernel, lengths, window, kind(tol), max_sweeps, _WAYS, vectors, states, sweeps)
     while (states == _LOST).any():
         _log_sweep(cost, lengths, window, vectors, states, sweeps)
         _build_kernel(cost, lengths, window, vectors, states, kernel)
-        _sweep(kernel, lengths, window, kind(tol), max_sweeps, vectors, states, sweeps)
+        _sweep(kernel, lengths, window, kind(tol), max_sweeps, _WAYS, vectors, states, sweeps)
     _finish(cost, kernel, lengths, window, kind(mu), vectors, np.empty((2, places + 2 * window)), plan, totals, gaps)
 
 
