@@ -120,6 +120,15 @@ def test_one_page_holds_the_figure_of_each_chapter_and_each_chapter_marks_it():
     assert marks == dict.fromkeys(CHAPTERS, 1)
 
 
+@needs_html
+def test_the_icons_that_a_page_names_are_there_and_few_others():
+    named = {name for page in PAGES for icon in soup(page).select("i.fa-solid, i.fas") for name in icon["class"]}
+    script = (HTML / "_static/scripts/fontawesome.js").read_text(encoding="utf-8")
+    icons = {name.removeprefix("fa-") for name in named if name.startswith("fa-")} - {"solid", "lg"}
+    assert icons and [name for name in icons if not re.search(rf'[{{,]"?{name}"?:\[', script)] == []
+    assert len(script) < 150_000
+
+
 # ---- the repository
 
 
