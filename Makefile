@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 
-COMMANDS := book test fast lint types unit nbval small pages html pdf slides students colab lab refresh coverage wheel bench fuzz mutants times clean
+COMMANDS := book test fast lint types unit nbval small pages html pdf slides students colab plain lab refresh coverage wheel bench fuzz mutants times clean
 
 .PHONY: help $(COMMANDS)
 .NOTPARALLEL:

@@ -171,10 +171,18 @@ def colab() -> None:
 
 
 @command
+def plain() -> None:
+    """write the chapters to _build/plain in Markdown without MyST, for VS Code and others that know no other"""
+    python("book/course.py", "plain")
+    print(f"made: {BUILD / 'plain/notebooks'}")
+
+
+@command
 def lab() -> None:
     """open the chapters in JupyterLab"""
     tool("jupyter", "trust", *map(str, chapters()))  # else their stored figures stay hidden
-    tool("jupyter", "lab", "notebooks")
+    settings = f"--LabApp.app_settings_dir={ROOT / 'book/jupyterlab'}"  # it asks nobody for news
+    tool("jupyter", "lab", settings, "notebooks")
 
 
 @command

@@ -2,13 +2,14 @@
 
 Colab opens one notebook, without the repository around it. So each copy begins with a cell that fetches the
 repository, installs the package beside the torch that is there, and goes to the folder of the chapters, whose stored
-results lie one up. The chapters themselves stay as they are. Publish the copies as the branch `colab`: the buttons
-lead there.
+results lie one up. Colab knows no MyST, so the copies are in plain Markdown. Publish them as the branch `colab`: the
+buttons lead there.
 """
 
 import shutil
 import sys
 from pathlib import Path
+from runpy import run_path
 
 import nbformat
 import yaml
@@ -24,7 +25,7 @@ import os, subprocess, sys
 if "google.colab" in sys.modules and not os.path.exists("/content/mmalign"):
     fetch = ["git", "clone", "-q", "--depth=1", "--branch={branch}", "{url}", "/content/mmalign"]
     subprocess.run(fetch, check=True)
-    wanted = "/content/mmalign[train,book,bench]"
+    wanted = "/content/mmalign[train,book,language,bench]"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
 if "google.colab" in sys.modules:
     os.chdir("/content/mmalign/notebooks")"""
@@ -55,8 +56,8 @@ def main() -> int:
     url, branch = repository()
     shutil.rmtree(TARGET, ignore_errors=True)
     (TARGET / "notebooks").mkdir(parents=True)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        nbformat.write(for_colab(nbformat.read(path, 4), url, branch), TARGET / "notebooks" / path.name)
+    for path, notebook in run_path(str(ROOT / "book/course.py"))["in_plain_words"]():
+        nbformat.write(for_colab(notebook, url, branch), TARGET / "notebooks" / path.name)
     print(f"made: {TARGET}, to be published as the branch colab")
     return 0
 

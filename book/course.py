@@ -1,8 +1,9 @@
-"""What a course needs, made from the stored chapters: slides, and an edition without solutions.
+"""What is made from the stored chapters for a course, or for readers of notebooks that do not know MyST.
 
     course.py slides      _build/slides: a deck a chapter (reveal.js), read offline; S opens the speaker's notes
     course.py students    _build/students: the book without solutions, its sources in src to be rendered, and its
-                          notebooks for JupyterLab, whose Markdown knows no theorems: they are plain boxes there
+                          notebooks in plain Markdown, where theorems are boxes
+    course.py plain       _build/plain: every notebook whole, in plain Markdown, solutions folded: for VS Code
 
 What becomes of a cell is said by its tags, and by what it is:
 
@@ -19,6 +20,7 @@ import html
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -34,6 +36,7 @@ BUILD = ROOT / "_build"
 
 FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.M | re.S)
 OPTION = re.compile(r"^:(\w+):(.*)\n?", re.M)
+SPREAD = re.compile(r"^(`{3,})\{exercise-start\}([^\n]*\n(?::[^\n]*\n)*)\1\n(.*?)^\1\{exercise-end\}\n\1", re.M | re.S)
 BOX = '<div class="statement" style="border-left: 4px solid #0072B2; padding-left: 1em">'
 SOLUTION = re.compile(r"^(`{3,})\{solution\}.*?^\1[ ]*\n?", re.M | re.S)
 OPENED = re.compile(r"^`{3,}\{solution-start\}", re.M)
@@ -83,10 +86,34 @@ def students(target: Path = BUILD / "students", chapters: str = "*") -> None:
         nbformat.write(notebook, source / "notebooks" / path.name)
         nbformat.write(Plain(notebook, titles).notebook(), notebooks / path.name)
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("grids", "results"):  # which notebooks read from the folder beside theirs
-        shutil.copytree(ROOT / "book" / part, target / "book" / part)
+    _copy_results(target / "book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source)
+
+
+def _copy_results(target: Path) -> None:
+    """What notebooks read from the folder beside theirs."""
+    for part in ("grids", "results"):
+        shutil.copytree(ROOT / "book" / part, target / part)
+
+
+# ---- whole, in plain Markdown --------------------------------------------------------------------------------
+
+
+def plain(target: Path = BUILD / "plain", chapters: str = "*") -> None:
+    """Every chapter with its solutions, in the Markdown that any reader of notebooks knows."""
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "notebooks").mkdir(parents=True)
+    for path, notebook in in_plain_words(chapters):
+        nbformat.write(notebook, target / "notebooks" / path.name)
+    _copy_results(target / "book")
+
+
+def in_plain_words(chapters: str = "*") -> Iterator[tuple[Path, NotebookNode]]:
+    """Where each chapter is stored, and the chapter itself in plain Markdown."""
+    titles = titles_of_all()
+    for path in sorted(CHAPTERS.glob(f"{chapters}.ipynb")):
+        yield path, Plain(nbformat.read(path, 4), titles).notebook()
 
 
 # ---- slides ------------------------------------------------------------------------------------------------
@@ -199,7 +226,7 @@ class Deck:
 
 
 class Plain:
-    """The words of one chapter without MyST's: for slides and for JupyterLab."""
+    """The words of one chapter without MyST's: for slides, and for readers that know plain Markdown alone."""
 
     def __init__(self, chapter: NotebookNode, titles: dict[str, str]) -> None:
         self.chapter, self.titles, self.names = chapter, titles, _numbered(chapter)
@@ -213,19 +240,24 @@ class Plain:
 
     def __call__(self, text: str) -> str:
         """MyST in the words of plain Markdown: statements in a box, references by number."""
-        text = FENCE.sub(self._directive, text)
+        text = FENCE.sub(self._directive, _joined(text))
         text = re.sub(r"\$\$\s*\(([\w-]+)\)", lambda found: rf"\tag{{{self.names.get(found[1], '')}}} $$", text)
         text = re.sub(r"\s*\{cite[\w:]*\}`[^`]+`", "", text)
         return re.sub(r"\{([\w:]+)\}`([^`]+)`", self._role, text)
 
     def _directive(self, found: re.Match[str]) -> str:
-        kind, title, body = found[2].removeprefix("prf:"), found[3], found[4]
-        label = dict(OPTION.findall(body)).get("label", "").strip()
-        head = self.names.get(label, kind.removesuffix("-start").capitalize())
+        kind, title, body = found[2].removeprefix("prf:"), found[3], FENCE.sub(self._directive, found[4])
+        label, words = dict(OPTION.findall(body)).get("label", "").strip(), OPTION.sub("", body).strip()
         if kind in ("exercise-end", "solution-end"):
-            return ""
+            return "\n---\n" if kind == "solution-end" else ""
+        if kind.startswith("solution"):
+            head = f"Solution to {self.names.get(title, 'the exercise')}"
+            if kind == "solution-start":  # cells cannot be folded together: a line says where it ends
+                return f"**{head}**, down to the line:\n"
+            return f"<details><summary>{head}</summary>\n\n{words}\n\n</details>"
+        head = self.names.get(label, kind.removesuffix("-start").capitalize())
         title = f" ({title})" if title and not title.endswith(")") else f": {title}" if title else ""
-        return f"{BOX}\n\n**{head}{title}.** {OPTION.sub('', body).strip()}\n\n</div>"
+        return f"{BOX}\n\n**{head}{title}.** {words}\n\n</div>"
 
     def _role(self, found: re.Match[str]) -> str:
         role, target = found.groups()
@@ -259,8 +291,14 @@ def _numbered(notebook: NotebookNode) -> dict[str, str]:
     return found
 
 
+def _joined(text: str) -> str:
+    """An exercise from its start to its end as one directive."""
+    return SPREAD.sub(r"``````{exercise}\2\3``````", text)
+
+
 def _blocks(text: str) -> list[str]:
     """Paragraphs, with formulas and directives in one piece."""
+    text = _joined(text)
     whole = re.compile(r"^(`{3,})\{.*?^\1[ ]*$|^\$\$.*?\$\$[^\n]*$", re.M | re.S)
     blocks, place = [], 0
     for found in [*whole.finditer(text), None]:
@@ -274,5 +312,5 @@ def _blocks(text: str) -> list[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["slides", "students"])
-    sys.exit({"slides": slides, "students": students}[parser.parse_args().command]())
+    parser.add_argument("command", choices=["slides", "students", "plain"])
+    sys.exit({"slides": slides, "students": students, "plain": plain}[parser.parse_args().command]())

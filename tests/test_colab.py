@@ -1,6 +1,7 @@
 """Chapters for Colab: a first cell that installs there, and does nothing anywhere else."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -53,10 +54,26 @@ def test_on_colab_it_fetches_installs_and_goes_to_the_chapters(cell, monkeypatch
     assert done[3:] == ["/content/mmalign/notebooks"]
 
 
-def test_the_extras_that_it_asks_for_exist(cell):
+def test_it_asks_for_every_extra_but_the_cluster(cell):
     words = cell.partition('"/content/mmalign[')[2].partition("]")[0].split(",")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert words[0] == "train" and {*words} <= {*project["optional-dependencies"]}
+    assert {*words} == {*project["optional-dependencies"]} - {"dask", "all"}
+
+
+@pytest.mark.slow
+def test_the_copies_are_in_markdown_that_colab_knows(monkeypatch, tmp_path):
+    tool = run_path(str(TOOL))
+    monkeypatch.setitem(tool["main"].__globals__, "TARGET", tmp_path / "colab")
+    monkeypatch.setitem(tool["main"].__globals__, "repository", lambda: ("https://example.org/one/two", "main"))
+    assert tool["main"]() == 0
+    copies = sorted((tmp_path / "colab/notebooks").glob("*.ipynb"))
+    assert [path.name for path in copies] == sorted(path.name for path in ROOT.glob("notebooks/*.ipynb"))
+    for path in copies:
+        first, *cells = nbformat.read(path, 4).cells
+        assert "git" in first.source and first.metadata.cellView == "form"
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert "<details><summary>Solution to Exercise" in text or "**Solution to Exercise" in text, path.name
+        assert not re.search(r"^[`:]{3,}\{|\{[\w:]+\}`", text, re.M), path.name
 
 
 def test_without_an_address_the_command_says_what_is_missing(monkeypatch, tmp_path):

@@ -70,6 +70,46 @@ def test_for_jupyterlab_exercises_are_boxes_that_plain_markdown_knows():
     assert cell.source == f"Look at another chapter.\n\n{course.BOX}\n\n**Exercise 1: Name (easy).** Why $x$?\n\n</div>"
 
 
+# ---- plain ----------------------------------------------------------------------------------------------------
+
+
+def plain(*sources):
+    return [cell.source for cell in course.Plain(notebook_of(*sources), {}).notebook().cells]
+
+
+EXERCISE = "```{exercise} Name (easy)\n:label: ex-a\n\nWhy?\n```"
+
+
+def test_a_solution_in_plain_markdown_is_folded_and_names_its_exercise():
+    _, told = plain(EXERCISE, "````{solution} ex-a\n:class: dropdown\n\n```{note}\nSo.\n```\n````")
+    inside = f"{course.BOX}\n\n**Note.** So.\n\n</div>"
+    assert told == f"<details><summary>Solution to Exercise 1</summary>\n\n{inside}\n\n</details>"
+
+
+def test_a_solution_of_several_cells_ends_at_a_line_that_makes_no_heading():
+    first, last = plain(f"{EXERCISE}\n\n```{{solution-start}} ex-a\n```", "So.\n```{solution-end}\n```")
+    assert first.endswith("**Solution to Exercise 1**, down to the line:\n") and last == "So.\n\n---\n"
+
+
+def test_an_exercise_from_its_start_to_its_end_is_one_box_though_it_holds_code():
+    code = "```python\n1 + 1\n```"
+    (told,) = plain(f"```{{exercise-start}}\n:label: ex-a\n```\n**Name.** Why?\n\n{code}\n```{{exercise-end}}\n```")
+    assert told == f"{course.BOX}\n\n**Exercise 1.** **Name.** Why?\n\n{code}\n\n</div>"
+
+
+@pytest.mark.slow
+def test_a_plain_notebook_is_whole_and_finds_the_files_that_it_reads(tmp_path):
+    course.plain(tmp_path)
+    for path in CHAPTERS:
+        whole, copy = (nbformat.read(one, 4) for one in (path, tmp_path / "notebooks" / path.name))
+        assert [cell for cell in copy.cells if cell.cell_type == "code"] == [
+            cell for cell in whole.cells if cell.cell_type == "code"
+        ]
+        assert not re.search(r"^[`:]{3,}\{|\{[\w:]+\}`", text_of(copy), re.M), path.name
+        read = re.findall(r"\.\./(book/[\w/.-]+)[\"']", "\n".join(cell.source for cell in whole.cells))
+        assert [name for name in read if (ROOT / name).exists() and not (tmp_path / name).exists()] == [], path.name
+
+
 # ---- slides ------------------------------------------------------------------------------------------------
 
 

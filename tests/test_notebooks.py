@@ -193,6 +193,26 @@ def test_every_letter_of_a_figure_is_one_that_readers_fonts_have(chapter):
     assert private == set(), "a font of TeX's, as \\mathcal asks for, is not on the page"
 
 
+def test_any_reader_of_notebooks_finds_a_kernel_and_can_show_every_output(chapter):
+    """VS Code and Colab choose among what they know: pictures as SVG or PNG, HTML without scripts, Markdown, text."""
+    about = chapter.metadata
+    assert (about.kernelspec.name, about.kernelspec.language, about.language_info.name) == (
+        "python3",
+        "python",
+        "python",
+    )
+    for data in [output.data for output in outputs(chapter) if "data" in output]:
+        assert "text/plain" in data
+        assert {*data} & {"image/svg+xml", "image/png", "text/html", "text/markdown"} or {*data} == {"text/plain"}
+        assert not re.search(r"<(script|iframe|link|object)\b|\bsrc=\"(?!data:)", data.get("text/html", ""))
+
+
+def test_formulas_are_written_as_every_reader_of_notebooks_takes_them(chapter):
+    text = re.sub(r"(`+).+?\1", "", prose(chapter), flags=re.S)
+    assert re.findall(r"(?<!\\)\\[(\[]|\{math\}", text) == []  # dollars alone
+    assert text.replace("$$", "").replace("\\$", "").count("$") % 2 == 0
+
+
 def test_every_widget_has_a_still_twin(chapter):
     for data in [output.get("data", {}) for output in outputs(chapter)]:
         still = data.get("text/html", "")
