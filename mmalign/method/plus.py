@@ -78,7 +78,9 @@ class MMAlignPlusConfig(BackboneConfig):
     mu: Annotated[Positive, "entropy strength, in units of the cosine cost (0 to 2)"] = 0.05
     fitter_width: Annotated[Count, "features of one direction of the fitter's GRU"] = 32
     preparing_share: Annotated[Chance, "of the epochs, before the student learns"] = 0.5
-    least: Annotated[Count, "samples that a stage sees in an epoch, if need be more than once each"] = 1000
+    least: Annotated[
+        Count, "samples that a stage sees in an epoch, if need be more than once each; noisy labels: 1, so each once"
+    ] = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
