@@ -285,7 +285,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         "" if isnan(low) else f"{one:+.3f} [{low:+.3f}, {high:+.3f}]" for one, low, high in ends
     ]
     for name in ("p", "holm", "bh"):
-        shown[name] = ["" if isnan(value) else f"{value:.3f}" for value in table[name]]
+        shown[name] = ["" if isnan(value) else "<0.001" if value < 0.0005 else f"{value:.3f}" for value in table[name]]
     return shown.assign(matters=table["matters"].map("{:g}".format).replace("nan", ""), verdict=table["verdict"])
 
 
