@@ -2,7 +2,7 @@
 
     course.py slides      _build/slides: a deck a chapter (reveal.js), read offline; S opens the speaker's notes
     course.py students    _build/students: the book without solutions, its sources in src to be rendered, and its
-                          notebooks in plain Markdown, where theorems are boxes
+                          notebooks in plain Markdown, where theorems are quotes
     course.py plain       _build/plain: every notebook whole, in plain Markdown, solutions folded: for VS Code
 
 What becomes of a cell is said by its tags, and by what it is:
@@ -20,7 +20,7 @@ import html
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -38,6 +38,7 @@ FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.M | re.S
 OPTION = re.compile(r"^:(\w+):(.*)\n?", re.M)
 SPREAD = re.compile(r"^(`{3,})\{exercise-start\}([^\n]*\n(?::[^\n]*\n)*)\1\n(.*?)^\1\{exercise-end\}\n\1", re.M | re.S)
 BOX = '<div class="statement" style="border-left: 4px solid #0072B2; padding-left: 1em">'
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 SOLUTION = re.compile(r"^(`{3,})\{solution\}.*?^\1[ ]*\n?", re.M | re.S)
 OPENED = re.compile(r"^`{3,}\{solution-start\}", re.M)
 CLOSED = re.compile(r"^`{3,}\{solution-end\}\n`{3,}[ ]*\n?", re.M)
@@ -156,7 +157,7 @@ class Deck:
 
     def __init__(self, notebook: NotebookNode, titles: dict[str, str]) -> None:
         self.notebook = without_solutions(notebook)
-        self.plain = Plain(self.notebook, titles)
+        self.plain = Plain(self.notebook, titles, boxed)
         self.cells: list[NotebookNode] = []
         for cell in self.notebook.cells:
             tags = {*cell.metadata.get("tags", [])}
@@ -226,16 +227,29 @@ class Deck:
 
 
 class Plain:
-    """The words of one chapter without MyST's: for slides, and for readers that know plain Markdown alone."""
+    """The words of one chapter without MyST's: for slides, and for readers that know plain Markdown alone.
 
-    def __init__(self, chapter: NotebookNode, titles: dict[str, str]) -> None:
+    `frame` sets a statement off. Quotes are understood everywhere; in HTML some readers leave formulas as they are.
+    """
+
+    def __init__(
+        self, chapter: NotebookNode, titles: dict[str, str], frame: Callable[[str], str] | None = None
+    ) -> None:
         self.chapter, self.titles, self.names = chapter, titles, _numbered(chapter)
+        self.frame = frame or quoted
 
     def notebook(self) -> NotebookNode:
-        """The chapter itself, all of its texts in plain Markdown."""
+        """The chapter itself, all of its texts in plain Markdown; below a figure stands its caption."""
+        cells = []
         for cell in self.chapter.cells:
+            cells.append(cell)
+            figure = cell.metadata.get("mystnb", {}).get("figure")
             if cell.cell_type == "markdown":
                 cell.source = self(cell.source)
+            elif figure:
+                head = self.names[figure["name"]]
+                cells.append(new_markdown_cell(f"**{head}.** {self(figure['caption'])}", id=f"{cell.id}-caption"))
+        self.chapter.cells = cells
         return self.chapter
 
     def __call__(self, text: str) -> str:
@@ -257,7 +271,7 @@ class Plain:
             return f"<details><summary>{head}</summary>\n\n{words}\n\n</details>"
         head = self.names.get(label, kind.removesuffix("-start").capitalize())
         title = f" ({title})" if title and not title.endswith(")") else f": {title}" if title else ""
-        return f"{BOX}\n\n**{head}{title}.** {words}\n\n</div>"
+        return self.frame(f"**{head}{title}.** {words}")
 
     def _role(self, found: re.Match[str]) -> str:
         role, target = found.groups()
@@ -265,6 +279,16 @@ class Plain:
             return f"*{self.titles.get(Path(target).name, Path(target).name)}*"
         name = self.names.get(target, "another chapter")
         return f"({name})" if role == "eq" and target in self.names else name
+
+
+def boxed(text: str) -> str:
+    return f"{BOX}\n\n{text}\n\n</div>"
+
+
+def quoted(text: str) -> str:
+    """A formula comes into one line: Jupyter takes formulas out before it looks for the marks of a quote."""
+    text = FORMULA.sub(lambda formula: formula[0].replace("\n", " "), text)
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _numbered(notebook: NotebookNode) -> dict[str, str]:

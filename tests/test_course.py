@@ -64,10 +64,10 @@ def test_a_students_notebook_finds_the_files_that_it_reads(tmp_path):
         assert {name for name in asked if not (tmp_path / name).exists()} == set(), path.name
 
 
-def test_for_jupyterlab_exercises_are_boxes_that_plain_markdown_knows():
+def test_in_notebooks_exercises_are_quotes_that_any_markdown_knows():
     text = "Look at {numref}`fig-a`.\n\n```{exercise} Name (easy)\n:label: ex-a\n\nWhy $x$?\n```"
     (cell,) = course.Plain(notebook_of(text), {}).notebook().cells
-    assert cell.source == f"Look at another chapter.\n\n{course.BOX}\n\n**Exercise 1: Name (easy).** Why $x$?\n\n</div>"
+    assert cell.source == "Look at another chapter.\n\n> **Exercise 1: Name (easy).** Why $x$?"
 
 
 # ---- plain ----------------------------------------------------------------------------------------------------
@@ -82,8 +82,12 @@ EXERCISE = "```{exercise} Name (easy)\n:label: ex-a\n\nWhy?\n```"
 
 def test_a_solution_in_plain_markdown_is_folded_and_names_its_exercise():
     _, told = plain(EXERCISE, "````{solution} ex-a\n:class: dropdown\n\n```{note}\nSo.\n```\n````")
-    inside = f"{course.BOX}\n\n**Note.** So.\n\n</div>"
-    assert told == f"<details><summary>Solution to Exercise 1</summary>\n\n{inside}\n\n</details>"
+    assert told == "<details><summary>Solution to Exercise 1</summary>\n\n> **Note.** So.\n\n</details>"
+
+
+def test_a_formula_in_a_quote_stands_in_one_line_and_everything_else_in_its_own():
+    (told,) = plain("```{prf:lemma}\nSo $a\n= b$:\n\n$$\nc \\\\\nd\n$$\n\n* one\n* two\n```")
+    assert told == "> **Lemma.** So $a = b$:\n>\n> $$ c \\\\ d $$\n>\n> * one\n> * two"
 
 
 def test_a_solution_of_several_cells_ends_at_a_line_that_makes_no_heading():
@@ -91,10 +95,18 @@ def test_a_solution_of_several_cells_ends_at_a_line_that_makes_no_heading():
     assert first.endswith("**Solution to Exercise 1**, down to the line:\n") and last == "So.\n\n---\n"
 
 
-def test_an_exercise_from_its_start_to_its_end_is_one_box_though_it_holds_code():
+def test_an_exercise_from_its_start_to_its_end_is_one_quote_though_it_holds_code():
     code = "```python\n1 + 1\n```"
     (told,) = plain(f"```{{exercise-start}}\n:label: ex-a\n```\n**Name.** Why?\n\n{code}\n```{{exercise-end}}\n```")
-    assert told == f"{course.BOX}\n\n**Exercise 1.** **Name.** Why?\n\n{code}\n\n</div>"
+    assert told == "> **Exercise 1.** **Name.** Why?\n>\n> ```python\n> 1 + 1\n> ```"
+
+
+def test_a_figure_has_its_caption_below_it_and_is_called_there_as_in_the_text():
+    figure = {"figure": {"name": "fig-a", "caption": "What {eq}`eq-b` says."}}
+    notebook = notebook_of("Look at {numref}`fig-a`.\n\n$$\nx\n$$ (eq-b)")
+    notebook.cells.append(new_code_cell("1", id="cell-01", metadata={"mystnb": figure}))
+    text, _, caption = course.Plain(notebook, {}).notebook().cells
+    assert text.source.startswith("Look at Figure 1.") and caption.source == "**Figure 1.** What (1) says."
 
 
 @pytest.mark.slow

@@ -53,6 +53,11 @@ def test_the_extras_are_those_of_the_project():
         assert brought & {name.lower().replace("_", "-") for name in distributions[module]}, module
 
 
+def test_what_is_for_trainings_brings_what_they_need():
+    for extra in {*extras.EXTRA.values()} - {"train"}:
+        assert "mmalign[train]" in PROJECT["optional-dependencies"][extra], extra
+
+
 def test_all_of_them_together_are_one_extra():
     (everything,) = PROJECT["optional-dependencies"]["all"]
     assert {*re.findall(r"\w+", everything)} == {"mmalign", *extras.EXTRA.values()}
