@@ -24,6 +24,7 @@ AXE = "axe-playwright-python==0.1.8"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 # Python keeps what it has compiled, whatever the shell says: else each process compiles every test file again.
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+ENDING = ".exe" if os.name == "nt" else ""  # Windows adds it only to a name without a folder
 RENDERED = ("test_book.py", "test_browser.py", "test_widgets_browser.py")  # they look at the rendered book
 
 ASKED = argparse.Namespace(command="help", jobs=2, venv=ROOT / ".venv")
@@ -257,7 +258,7 @@ def scripts_of(folder: Path) -> Path:
 
 
 def python(*words: str) -> None:
-    run(scripts_of(ASKED.venv) / "python", *words)
+    run(scripts_of(ASKED.venv) / f"python{ENDING}", *words)
 
 
 def tool(name: str, *words: str) -> None:

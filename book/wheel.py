@@ -50,7 +50,8 @@ def use(wheel: Path, folder: Path) -> None:
     pins.write_text("\n".join(line for line in pinned if not line.startswith("-")), encoding="utf-8")
     call(sys.executable, "-m", "venv", folder / "venv")
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    python, mmalign = scripts / "python", scripts / "mmalign"
+    ending = ".exe" if os.name == "nt" else ""
+    python, mmalign = scripts / f"python{ending}", scripts / f"mmalign{ending}"
 
     def install(what: str) -> None:
         pip = (python, "-m", "pip", "install", "-qq", "--no-compile", "--disable-pip-version-check", "-c", pins)

@@ -1,10 +1,12 @@
 """What is published says the same of itself everywhere."""
 
 import re
+import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -30,3 +32,13 @@ def test_the_paper_is_cited_as_in_the_book():
     references = (ROOT / "book/references.bib").read_text(encoding="utf-8")
     assert f"{{{paper['title'].replace('MM-Align', '{MM-Align}')}}}" in references
     assert f"{{{paper['doi']}}}" in references and f"{{{paper['year']}}}" in references
+
+
+def test_a_file_has_the_same_bytes_in_every_checkout():
+    asked = subprocess.run(
+        ["git", "check-attr", "eol", "--", "README.md", "mmalign/masks.py", ".ci/run"],
+        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=30, check=False,
+    )  # fmt: skip
+    if asked.returncode:
+        pytest.skip("NOT A GIT CHECKOUT: nothing says how its files are written")
+    assert [line.rpartition(" ")[2] for line in asked.stdout.splitlines()] == ["lf"] * 3
