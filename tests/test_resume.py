@@ -10,17 +10,13 @@ import sys
 import time
 
 import pytest
+from forked import Command
 
 pytestmark = pytest.mark.slow
 
 RUN = "run --system mm-align --dataset planted --set data.samples=200 --epochs 30 --threads 1 --json".split()
 RUN += ["--set", "train.patience=30"]
 KILLS = 10  # as many again hit sweeps, in test_sweep
-
-
-def start(*words, **options):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", "mmalign", *map(str, words)], **pipes, **options)
 
 
 def result(process):
@@ -34,25 +30,25 @@ def timeless(record):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return result(start(*RUN))
+    return result(Command(*RUN))
 
 
 def wait_for_state(out, process):
     while not [*out.glob("*.state.safetensors")]:
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
 
 
 def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(tmp_path, undisturbed):
     draw = random.Random(0)
     for _ in range(KILLS):
-        process = start(*RUN, "--out", tmp_path, "--resume")
+        process = Command(*RUN, "--out", tmp_path, "--resume")
         wait_for_state(tmp_path, process)
         time.sleep(draw.uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not [*tmp_path.glob("*.json")], "it was quicker than we: give it more epochs"
-    last = result(start(*RUN, "--out", tmp_path, "--resume"))
+    last = result(Command(*RUN, "--out", tmp_path, "--resume"))
     assert timeless(last) == timeless(undisturbed)
     left = [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
     assert len({path.name.partition(".")[0] for path in left}) == 1  # of one run, and no state of it
@@ -61,27 +57,27 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(tmp_path, undis
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_polite_stop_says_how_to_go_on(tmp_path, kind, undisturbed):
-    process = start(*RUN, "--out", tmp_path)
+    process = Command(*RUN, "--out", tmp_path)
     wait_for_state(tmp_path, process)
     process.send_signal(kind)
     out, err = process.communicate()
     if process.returncode == 0:
         pytest.skip("it was quicker than we")
     assert process.returncode == 130 and out == "" and err.count("\n") == 1 and "--resume" in err
-    assert timeless(result(start(*RUN, "--out", tmp_path, "--resume"))) == timeless(undisturbed)
+    assert timeless(result(Command(*RUN, "--out", tmp_path, "--resume"))) == timeless(undisturbed)
 
 
 def test_without_resume_a_run_starts_again(tmp_path, undisturbed):
-    process = start(*RUN, "--out", tmp_path)
+    process = Command(*RUN, "--out", tmp_path)
     wait_for_state(tmp_path, process)
     process.kill()
     process.communicate()
     for state in tmp_path.glob("*.state.safetensors"):
         state.write_bytes(b"not a state")
-    again = start(*RUN, "--out", tmp_path, "--resume")
+    again = Command(*RUN, "--out", tmp_path, "--resume")
     out, err = again.communicate()
     assert (again.returncode, out) == (2, "") and "not the state of a training" in err and err.count("\n") == 1
-    assert timeless(result(start(*RUN, "--out", tmp_path))) == timeless(undisturbed)
+    assert timeless(result(Command(*RUN, "--out", tmp_path))) == timeless(undisturbed)
 
 
 def test_where_the_disk_is_full_one_line_says_so_and_no_half_file_stays(tmp_path):
@@ -91,13 +87,16 @@ def test_where_the_disk_is_full_one_line_says_so_and_no_half_file_stays(tmp_path
 
     quiet = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "numba"), "PYTHONDONTWRITEBYTECODE": "1"}
     (tmp_path / "out").mkdir()
-    process = start(*RUN, "--out", tmp_path / "out", preexec_fn=no_room, env=quiet)
-    out, err = process.communicate()
+    command = [sys.executable, "-m", "mmalign", *RUN, "--out", str(tmp_path / "out")]
+    process = subprocess.run(
+        command, preexec_fn=no_room, env=quiet, capture_output=True, text=True, timeout=300, check=False
+    )
+    out, err = process.stdout, process.stderr
     assert (process.returncode, out) == (2, "") and "cannot write" in err and err.count("\n") == 1, err
     assert not [*(tmp_path / "out").iterdir()]
 
 
 def test_resume_needs_to_know_where():
-    process = start(*RUN, "--resume")
+    process = Command(*RUN, "--resume")
     out, err = process.communicate()
     assert (process.returncode, out) == (2, "") and "--out" in err

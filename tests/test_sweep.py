@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from forked import Command
 
 from mmalign import InputError, cli
 from mmalign.experiments import crew, runs, sweep
@@ -61,12 +62,6 @@ def undisturbed(tmp_path_factory):
     return found
 
 
-def start(*words):
-    command = [sys.executable, "-m", "mmalign", "sweep", *map(str, words)]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it, and so would this
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def wait_for(folder, count, process):
     """Until so many runs are done."""
     while process.poll() is None and len([*folder.glob("*.json")]) < count:
@@ -80,7 +75,7 @@ def wait_for(folder, count, process):
 def test_killed_five_times_and_resumed_a_sweep_ends_with_the_rows_of_an_undisturbed_one(undisturbed, tmp_path, workers):
     draw, grid, out = random.Random(workers), written(tmp_path, GRID), tmp_path / "out"
     for _ in range(5):
-        process, before = start(grid, "--out", out, "--workers", workers), rows(out)
+        process, before = Command("sweep", grid, "--out", out, "--workers", workers), rows(out)
         wait_for(out, len(before) + draw.randint(1, 4), process)
         time.sleep(draw.uniform(0, 0.1))
         process.kill()
@@ -99,7 +94,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
     undisturbed, tmp_path, blow, workers, status
 ):
     grid, out = written(tmp_path, GRID), tmp_path / "out"
-    process = start(grid, "--out", out, "--workers", workers)
+    process = Command("sweep", grid, "--out", out, "--workers", workers)
     wait_for(out, 3, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(blow)
@@ -215,7 +210,7 @@ def a_cluster(folder, cwd=None):
 def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
     """Its workers have two threads each, which must not meet: random numbers belong to a process."""
     with a_cluster(tmp_path) as address:
-        done = start(written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
+        done = Command("sweep", written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
         out, err = done.communicate()
     assert (done.returncode, out) == (0, "24 runs: 0 were there, 24 done, 0 failed\n"), err
     assert rows(tmp_path / "out") == undisturbed
@@ -229,7 +224,7 @@ def test_a_scheduler_that_is_killed_costs_one_line_and_the_same_command_goes_on(
     )  # fmt: skip
     with cluster:
         address = cluster.stdout.readline().strip().removeprefix("tcp://")
-        done = start(written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
+        done = Command("sweep", written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
         while not [*(tmp_path / "out").glob("*.json")] and done.poll() is None:
             time.sleep(0.05)
         os.killpg(cluster.pid, signal.SIGKILL)
@@ -289,7 +284,7 @@ def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_i
 
 def test_a_grid_is_split_over_machines_that_share_only_a_folder(undisturbed, tmp_path):
     grid, out = written(tmp_path, GRID), tmp_path / "out"
-    crowd = [start(grid, "--out", out, "--part", f"{place}/3") for place in (1, 2, 3)]
+    crowd = [Command("sweep", grid, "--out", out, "--part", f"{place}/3") for place in (1, 2, 3)]
     for one in crowd:
         said, err = one.communicate()
         assert one.returncode == 0 and " 0 failed" in said, err
