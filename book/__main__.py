@@ -8,11 +8,13 @@ Needs Python 3.11 or later with venv; what a command needs is installed into .ve
 from __future__ import annotations  # so that an old Python is told what it lacks
 
 import argparse
+import csv
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +47,7 @@ def book() -> None:
     """run every chapter on this machine and render the book to _build/html"""
     stamp = BUILD / ".book"
     if is_stale(stamp, [*chapters(), *package(), *pages_of_the_book()]):
-        python("book/chapters.py", "run", "--jobs", str(ASKED.jobs))
+        of_chapters("run")
         source = BUILD / "src"  # where the freshly executed copies lie: the stored chapters stay as they are
         shutil.rmtree(source / "book", ignore_errors=True)
         shutil.copytree(ROOT / "book", source / "book")
@@ -60,7 +62,7 @@ def book() -> None:
 @command
 def test() -> None:
     """check everything: lint, types, tests, chapters, book, browser"""
-    all_of(lint, types, unit, nbval, small, pages)
+    all_of(lint, lambda: side_by_side(types, html), unit, nbval, small, pages)
 
 
 @command
@@ -96,14 +98,14 @@ def unit() -> None:
 @command
 def nbval() -> None:
     """run the chapters and compare with what is stored; a kernel a file, for its cells need one another"""
-    check = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with=tests/sanitize.cfg")
-    pytest("-n", str(ASKED.jobs), "--dist", "loadfile", *check, "notebooks")
+    check = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with=tests/sanitize.cfg", "--no-loadscope-reorder")
+    pytest("-n", str(ASKED.jobs), "--dist", "loadfile", *check, *map(str, chapters()))
 
 
 @command
 def small() -> None:
     """run the chapters with the small parameters that each keeps for tests"""
-    python("book/chapters.py", "small", "--jobs", str(ASKED.jobs))
+    of_chapters("small")
 
 
 @command
@@ -189,7 +191,7 @@ def lab() -> None:
 @command
 def refresh() -> None:
     """run the chapters and store their outputs in notebooks/"""
-    python("book/chapters.py", "refresh", "--jobs", str(ASKED.jobs))
+    of_chapters("refresh")
 
 
 @command
@@ -274,6 +276,10 @@ def of_package(*words: str) -> None:
     pytest("-n", str(ASKED.jobs), "--dist", "worksteal", "-p", "no:nbval", *UNIT, *words)
 
 
+def of_chapters(what: str) -> None:
+    python("book/chapters.py", what, "--jobs", str(ASKED.jobs), *map(str, chapters()))
+
+
 def jupyter_book(source: Path, *words: str) -> None:
     tool("jupyter-book", "build", str(source), "--path-output", ".", *words, "-W", "-n", "--keep-going", "-q")
 
@@ -297,6 +303,13 @@ def all_of(*steps: Callable[[], None]) -> None:
         sys.exit("failed:\n  " + "\n  ".join(failed))
 
 
+def side_by_side(*steps: Callable[[], None]) -> None:
+    """Steps of one process each, at the same time."""
+    with ThreadPoolExecutor() as pool:
+        for begun in [pool.submit(step) for step in steps]:
+            begun.result()
+
+
 def is_stale(stamp: Path, sources: Iterable[Path]) -> bool:
     return not stamp.exists() or stamp.stat().st_mtime < max(path.stat().st_mtime for path in sources)
 
@@ -311,7 +324,10 @@ def files(folder: str) -> list[Path]:
 
 
 def chapters() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+    """The slowest first: at the end no process waits long for another."""
+    with (ROOT / "book/results/chapters.csv").open(encoding="utf-8", newline="") as file:
+        seconds = {row["chapter"]: int(row["seconds"]) for row in csv.DictReader(file)}
+    return sorted((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: -seconds.get(path.stem, 1000))
 
 
 def package() -> list[Path]:
