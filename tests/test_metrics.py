@@ -6,8 +6,9 @@ import statistics
 import oracles
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from mmalign import metrics
 
@@ -22,6 +23,15 @@ def test_classification_scores_equal_counting(pairs):
     macro, weighted = oracles.f1(truth, guess)
     assert found["accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
     assert (found["f1_macro"], found["f1_weighted"]) == pytest.approx((macro, weighted))
+
+
+@given(classes)
+@settings(max_examples=500)
+def test_f1_is_scikit_learns_to_the_bit(pairs):
+    truth, guess = map(list, zip(*pairs, strict=True))
+    found = metrics.classification(torch.eye(4)[guess], torch.tensor(truth))
+    for average in ("macro", "weighted"):
+        assert found[f"f1_{average}"] == f1_score(truth, guess, average=average, zero_division=0)
 
 
 @given(scores)
