@@ -68,7 +68,7 @@ def test() -> None:
 @command
 def fast() -> None:
     """check in a minute what most changes break: lint, types, the tests that are not slow"""
-    all_of(lint, types, lambda: of_package("-m", "not slow"))
+    all_of(lint, lambda: side_by_side(types, lambda: of_package("-m", "not slow")))
 
 
 # ---- what they consist of ----------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def all_of(*steps: Callable[[], None]) -> None:
 
 
 def side_by_side(*steps: Callable[[], None]) -> None:
-    """Steps of one process each, at the same time."""
+    """Two steps at a time, of which one has work for a single process."""
     with ThreadPoolExecutor() as pool:
         for begun in [pool.submit(step) for step in steps]:
             begun.result()

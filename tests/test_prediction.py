@@ -29,7 +29,7 @@ def sensors(offset=0.0, factor=1.0, absent=2):
 def trained():
     pairs, labels = sensors()
     data = mmalign.from_arrays(pairs, None, labels)
-    model = mmalign.MMAlignPlus.from_data(data, mmalign.MMAlignPlusConfig(width=16, least=200))
+    model = mmalign.MMAlignPlus.from_data(data, mmalign.MMAlignPlusConfig(width=16, least=100))
     mmalign.fit(model, data, mmalign.TrainConfig(epochs=12, lr=1e-2), progress=False)
     return model, data
 

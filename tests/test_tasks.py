@@ -1,9 +1,11 @@
 """`python -m book`, the commands of the repository without make."""
 
+import csv
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,27 @@ def test_every_step_is_taken_and_those_that_failed_are_named_at_the_end(tasks, c
         tasks.all_of(step(3), step(0), step(2))
     assert taken == [3, 0, 2]
     tasks.all_of(step(0))
+
+
+def test_steps_side_by_side_meet_and_a_failure_of_either_is_told(tasks):
+    meeting = threading.Barrier(2, timeout=60)
+    tasks.side_by_side(meeting.wait, meeting.wait)
+
+    def fail():
+        subprocess.run([sys.executable, "-c", "raise SystemExit(3)"], check=True)
+
+    for steps in ([fail, list], [list, fail]):
+        with pytest.raises(subprocess.CalledProcessError, match="status 3"):
+            tasks.side_by_side(*steps)
+
+
+def test_the_slowest_chapters_come_first_and_none_is_left_out(tasks):
+    names = [path.stem for path in tasks.chapters()]
+    with (ROOT / "book/results/chapters.csv").open(encoding="utf-8") as file:
+        seconds = {row["chapter"]: int(row["seconds"]) for row in csv.DictReader(file)}
+    assert sorted(names) == sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
+    told = [seconds[name] for name in names if name in seconds]  # one that was never timed stands before them
+    assert told == sorted(told, reverse=True) and told[0] > told[-1]
 
 
 def test_what_is_older_than_a_source_is_made_again(tasks, tmp_path):
