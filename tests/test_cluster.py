@@ -51,7 +51,7 @@ def cluster(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (script,) = re.findall(r"```python\n(# cluster\.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
-    small = {"cores=8": "cores=1", "processes=8": "processes=1", "32GB": "2GB"}
+    small = {"cores=8": "cores=1", "processes=8": "processes=1", "32GB": "2GB", "jobs=20": "jobs=2"}
     for before, after in {**small, '"port": 8786': f'"port": {port}, "dashboard": False'}.items():
         assert before in script
         script = script.replace(before, after)

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+import forked
 import pytest
 from forked import Command
 
@@ -126,7 +127,13 @@ def fragile(line):
     crew.serve(line)
 
 
-def test_a_killed_worker_costs_only_its_run_which_is_tried_once_more(tmp_path, monkeypatch):
+@pytest.fixture
+def warm(monkeypatch):
+    """Workers are forked from a process that has imported torch: a start costs next to nothing."""
+    monkeypatch.setattr(crew.multiprocessing, "get_context", lambda kind: forked.FROM)
+
+
+def test_a_killed_worker_costs_only_its_run_which_is_tried_once_more(tmp_path, monkeypatch, warm):
     grid, out, met = written(tmp_path, SIX), tmp_path / "out", tmp_path / "met"
     monkeypatch.setenv("MET", str(met))
     with monkeypatch.context() as patch:
@@ -264,7 +271,7 @@ class Mine(Copy):
 """
 
 
-def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_its_file(tmp_path, monkeypatch):
+def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_its_file(tmp_path, monkeypatch, warm):
     """Dask's workers stand in another folder and never see the file."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "away").mkdir()
