@@ -13,7 +13,7 @@ ESTIMATORS = (MissingModalityClassifier, MissingModalityRegressor)
 CHECKED = {
     "system": "single",
     "model": {"width": 8, "clip_features": 20.0},
-    "train": {"epochs": 12, "lr": 3e-2, "batch_size": 16},
+    "train": {"epochs": 8, "lr": 4e-2, "batch_size": 32},
     "random_state": 0,
 }
 ONE_BY_ONE = (
