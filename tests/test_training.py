@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import chain
+from types import SimpleNamespace
 
 import pytest
 import small
@@ -259,6 +260,30 @@ def test_the_loss_is_the_sum_of_its_parts():
     assert model.weight.grad.tolist() == pytest.approx([0.2, 0.3, 0]) and {"two/a", "two/b"} < set(history.rows[0])
 
 
+def test_a_step_of_a_slower_pace_moves_by_that_share():
+    data, moved = small.planted(), {}
+    for pace in (1.0, 0.25):
+        model = toy(data)
+        step = Step("even", lambda batch, model=model: {"task": model.weight.sum()}, ("weight",), pace=pace)
+        model.stages = lambda epoch, epochs, step=step: [Stage("all", (step,))]
+        fit(model, data, epochs=1, batch_size=100, optimiser="sgd", lr=0.1)
+        moved[pace] = -model.weight.sum().item()
+    assert moved[1.0] > 0 and moved[0.25] == pytest.approx(0.25 * moved[1.0])
+
+
+def test_the_state_of_another_training_is_refused(tmp_path):
+    data = small.planted()
+
+    def cut(system, history):
+        if len(history.rows) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mmalign.fit(toy(data), data, TrainConfig(epochs=3), False, tmp_path / "state", [cut])
+    with pytest.raises(InputError, match="with other settings"):
+        mmalign.fit(toy(data), data, TrainConfig(epochs=3, lr=0.5), False, tmp_path / "state")
+
+
 # ---- the clock ---------------------------------------------------------------------------------------
 
 
@@ -296,6 +321,13 @@ def test_waiting_for_the_compiler_is_no_training(monkeypatch):
     model.loss = loss_that_compiles
     history = fit(model, data, batch_size=9)
     assert history.train_seconds == history.steps == 3 * 4
+
+
+def test_what_has_waited_for_the_compiler_is_asked_only_where_one_was_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmalign.compiling", SimpleNamespace(seconds_compiling=lambda: 7.0))
+    assert training._seconds_compiling() == 7
+    monkeypatch.delitem(sys.modules, "mmalign.compiling")
+    assert training._seconds_compiling() == 0
 
 
 @pytest.mark.slow
