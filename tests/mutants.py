@@ -56,6 +56,25 @@ EQUIVALENT = {
         "1",
         "2",
     ): "on padding the mixture is 0, whatever it is divided by",
+    (
+        "transport/official.py",
+        "def released(cost: Tensor, window: int, lam: float, sweeps: int, barrier: float = 100.0, eps: float = 1e-7) "
+        "-> Tensor:",
+        "1e-07",
+        "1.5e-07",
+    ): "the second pass changes nothing: any tolerance ends there",
+    (
+        "transport/official.py",
+        "if (before - plan.sum(1)).abs().max() <= eps:  # it always ends after two passes",
+        "(before - plan.sum(1)).abs().max() <= eps",
+        "(before - plan.sum(1)).abs().max() < eps",
+    ): "likewise",
+    (
+        "transport/official.py",
+        "real = masks.real_steps(lengths, cost.shape[1])",
+        "1",
+        "2",
+    ): "the costs of the released code are square",
 }
 
 

@@ -252,6 +252,15 @@ def test_official_does_not_see_padding():
     assert not padded[:, 7:].any() and not padded[:, :, 7:].any()
 
 
+def test_the_released_loop_is_the_plain_one_and_its_closed_form():
+    cost = 2 * torch.rand(11, 11)
+    loop = transport.released(cost, 2, 0.2, 10)
+    plain, _ = oracles.released(cost.tolist(), 2, 0.2, 100.0)
+    torch.testing.assert_close(loop, torch.tensor(plain), rtol=0, atol=1e-6)
+    closed = masks.to_dense(transport.official(cost[None], torch.tensor([11]), 2, 5.0, 100.0))[0]
+    torch.testing.assert_close(loop, closed, rtol=0, atol=1e-6)
+
+
 # ---- trouble -----------------------------------------------------------------------------------------------
 
 
