@@ -162,6 +162,10 @@ def test_golden_cases(path):
     assert transport.align(source, source[:, swaps], window=1, mu=0.05).mass[0].argmax(1).equal(swaps)
 
 
+def test_without_a_tolerance_every_sweep_is_made_even_where_nothing_changes_any_more(path):
+    assert transport.sinkhorn(torch.zeros(1, 1, 1), tol=0, max_sweeps=9).sweeps == 9
+
+
 # ---- what must hold of any plan -----------------------------------------------------------------------
 
 
