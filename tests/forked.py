@@ -26,6 +26,7 @@ class Command:
 
     def __init__(self, *words, streams=None):
         self._said = tempfile.TemporaryDirectory()
+        atexit.register(self._said.cleanup)
         self._files = [Path(self._said.name, name) for name in ("out", "err")]
         streams = {0: os.devnull, 1: self._files[0], 2: self._files[1], **(streams or {})}
         self._process = FROM.Process(target=_run, args=([*map(str, words)], streams, dict(os.environ)))
