@@ -243,6 +243,9 @@ class Plain:
         cells = []
         for cell in self.chapter.cells:
             cells.append(cell)
+            for said in (output.get("data", {}) for output in cell.get("outputs", [])):
+                if "text/markdown" in said:
+                    said["text/markdown"] = self(said["text/markdown"])
             figure = cell.metadata.get("mystnb", {}).get("figure")
             if cell.cell_type == "markdown":
                 cell.source = self(cell.source)
