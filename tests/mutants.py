@@ -51,11 +51,35 @@ BY_HAND = {
 # Changes that no test can notice, and why: file, the text of the line, what is changed, what it becomes.
 EQUIVALENT = {
     (
+        "transport/compiled.py",
+        "return series * two_to_power if x > kind(least) else kind(0)",
+        "x > kind(least)",
+        "x >= kind(least)",
+    ): "at that one number the answer is 1e-38 or 0",
+    (
+        "transport/compiled.py",
+        "k = reach - end + 1 if reach - end + 1 > 0 else 0",
+        "reach - end + 1",
+        "reach - end - 1",
+    ): "of the condition: it begins an offset or two too early, where every weight is 0",
+    (
         "method/dynamics.py",
         "mixing = mixing / mixing.sum(2, keepdim=True).masked_fill(~real[:, :, None], 1)",
         "1",
         "2",
     ): "on padding the mixture is 0, whatever it is divided by",
+    (
+        "transport/compiled_slanted.py",
+        "scale = share / (total if total > least else least)",
+        "total > least",
+        "total >= least",
+    ): "of two equal numbers either will do",
+    (
+        "transport/compiled_slanted.py",
+        "gap = abs(row * rows - 1) if abs(row * rows - 1) > gap else gap",
+        "abs(row * rows - 1) > gap",
+        "abs(row * rows - 1) >= gap",
+    ): "likewise",
     (
         "transport/official.py",
         "def released(cost: Tensor, window: int, lam: float, sweeps: int, barrier: float = 100.0, eps: float = 1e-7) "

@@ -66,7 +66,7 @@ def _given_costs(dense, lengths, first, count, mu, cost):
 def _build_kernel(cost, lengths, other_lengths, first, count, vectors, states, kernel):
     """kernel = exp(f_t + g_s - cost), at most 1: what rounding may add at small mu must not overflow.
 
-    A new sequence begins with scalings 1 and potentials 0, those of rows moved such that the best entry of each is 1.
+    A new sequence begins with v = 1 and potentials 0, those of rows moved such that the best entry of each is 1.
     """
     zero = cost.dtype.type(0)
     for b in range(len(lengths)):
@@ -77,7 +77,7 @@ def _build_kernel(cost, lengths, other_lengths, first, count, vectors, states, k
                 best = cost[b, t, 0]
                 for k in range(count[b, t]):
                     best = cost[b, t, k] if cost[b, t, k] < best else best
-                vectors[b, _F, t], vectors[b, _U, t] = best, 1
+                vectors[b, _F, t] = best  # u is what the first sweep makes it
             states[b] = _RUNS
         for t in range(lengths[b] if states[b] == _RUNS else 0):
             start = first[b, t]
