@@ -95,6 +95,12 @@ EQUIVALENT = {
     ): "likewise",
     (
         "transport/official.py",
+        "plan *= (1 / steps / before)[:, None]",
+        "1 / steps",
+        "1 * steps",
+    ): "the next line divides by the sums of what this one has scaled",
+    (
+        "transport/official.py",
         "real = masks.real_steps(lengths, cost.shape[1])",
         "1",
         "2",
