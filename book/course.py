@@ -226,17 +226,24 @@ class Deck:
 # ---- in words that Markdown has ------------------------------------------------------------------------------
 
 
+def boxed(text: str) -> str:
+    return f"{BOX}\n\n{text}\n\n</div>"
+
+
+def quoted(text: str) -> str:
+    """A formula comes into one line: Jupyter takes formulas out before it looks for the marks of a quote."""
+    text = FORMULA.sub(lambda formula: formula[0].replace("\n", " "), text)
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
 class Plain:
     """The words of one chapter without MyST's: for slides, and for readers that know plain Markdown alone.
 
     `frame` sets a statement off. Quotes are understood everywhere; in HTML some readers leave formulas as they are.
     """
 
-    def __init__(
-        self, chapter: NotebookNode, titles: dict[str, str], frame: Callable[[str], str] | None = None
-    ) -> None:
-        self.chapter, self.titles, self.names = chapter, titles, _numbered(chapter)
-        self.frame = frame or quoted
+    def __init__(self, chapter: NotebookNode, titles: dict[str, str], frame: Callable[[str], str] = quoted) -> None:
+        self.chapter, self.titles, self.names, self.frame = chapter, titles, _numbered(chapter), frame
 
     def notebook(self) -> NotebookNode:
         """The chapter itself, all of its texts in plain Markdown; below a figure stands its caption."""
@@ -256,7 +263,7 @@ class Plain:
         return self.chapter
 
     def __call__(self, text: str) -> str:
-        """MyST in the words of plain Markdown: statements in a box, references by number."""
+        """MyST in the words of plain Markdown: statements in their frame, references by number."""
         text = FENCE.sub(self._directive, _joined(text))
         text = re.sub(r"\$\$\s*\(([\w-]+)\)", lambda found: rf"\tag{{{self.names.get(found[1], '')}}} $$", text)
         text = re.sub(r"\s*\{cite[\w:]*\}`[^`]+`", "", text)
@@ -282,16 +289,6 @@ class Plain:
             return f"*{self.titles.get(Path(target).name, Path(target).name)}*"
         name = self.names.get(target, "another chapter")
         return f"({name})" if role == "eq" and target in self.names else name
-
-
-def boxed(text: str) -> str:
-    return f"{BOX}\n\n{text}\n\n</div>"
-
-
-def quoted(text: str) -> str:
-    """A formula comes into one line: Jupyter takes formulas out before it looks for the marks of a quote."""
-    text = FORMULA.sub(lambda formula: formula[0].replace("\n", " "), text)
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _numbered(notebook: NotebookNode) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from mmalign import cli
 
 FROM = multiprocessing.get_context("forkserver")
-FROM.set_forkserver_preload(["mmalign.experiments.sweep", "mmalign.method.model", "sklearn.metrics", "torch._dynamo"])
+FROM.set_forkserver_preload(["mmalign.experiments.sweep", "mmalign.method.model", "torch._dynamo"])
 
 
 class Command:

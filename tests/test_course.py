@@ -109,7 +109,6 @@ def test_a_figure_has_its_caption_below_it_and_is_called_there_as_in_the_text():
     assert text.source.startswith("Look at Figure 1.") and caption.source == "**Figure 1.** What (1) says."
 
 
-@pytest.mark.slow
 def code_of(notebook):
     """The code of its cells with what they answer, and apart from it what they say in Markdown."""
     said, cells = [], [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -118,6 +117,7 @@ def code_of(notebook):
     return cells, "\n".join(said)
 
 
+@pytest.mark.slow
 def test_a_plain_notebook_is_whole_and_finds_the_files_that_it_reads(tmp_path):
     course.plain(tmp_path)
     for path in CHAPTERS:

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from test_browser import CHROMIUM, devtools, show  # noqa: F401
+from test_browser import CHROMIUM, devtools, new_tab  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [
@@ -117,8 +117,6 @@ def wait_for(address, server, log):
 @pytest.fixture(scope="module")
 def tab(lab, devtools):  # noqa: F811
     """The chapter, every cell of it run."""
-    from test_browser import new_tab
-
     with new_tab(devtools) as tab:
         tab.show(lab, 1280, "light")
         chapter = "window.jupyterapp && [...jupyterapp.shell.widgets('main')][0]"

@@ -145,10 +145,11 @@ def test_no_text_is_read_or_written_in_the_encoding_of_the_day(path):
 def test_a_locale_without_utf_8_changes_no_file_and_breaks_no_command(command, tmp_path, variables):
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     words = ("run", "--system", f"{tmp_path / 'own.py'}:Mine", "--dataset", "planted", "--set", "data.samples=60")
-    plain = Command(*words, "--epochs", 3, "--json", "--out", tmp_path / "plain").communicate()[0]
+    plain = Command(*words, "--epochs", 3, "--json", "--out", tmp_path / "plain")
+    out, _ = plain.communicate()
     other = command(*words, "--epochs", 3, "--json", "--out", tmp_path / "other", **variables)
-    assert other.returncode == 0, other.stderr
-    first, second = json.loads(plain), json.loads(other.stdout)
+    assert plain.returncode == other.returncode == 0, other.stderr
+    first, second = json.loads(out), json.loads(other.stdout)
     assert first["metrics"] == second["metrics"] and first["system"] == "own.py:Mine"
     assert {path.name for path in (tmp_path / "plain").iterdir()} == {
         path.name for path in (tmp_path / "other").iterdir()
