@@ -66,6 +66,20 @@ def test_the_draw_decides_the_samples_and_nothing_else_does():
     assert planted.read(samples=20).digest == first.digest != planted.read(samples=20, draw=1).digest
 
 
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_torch_takes_a_new_number_to_be_changes_no_sample(order, task):
+    usual = planted.read(True, samples=30, order=order, task=task)
+    told = usual.foretold()
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = planted.read(True, samples=30, order=order, task=task)
+        assert torch.equal(other.foretold(), told)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert other.digest == usual.digest
+
+
 def test_without_new_knobs_the_samples_are_those_of_the_stored_runs():
     source = planted.read()
     assert source.lengths[:8].tolist() == [20, 17, 11, 13, 18, 13, 14, 10]

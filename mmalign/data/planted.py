@@ -86,7 +86,7 @@ def read(third: bool = False, /, **knobs: object) -> Source:
     real = real_steps(made.lengths, config)
     labels = made.label
     if config.task == "classification":
-        edges = made.label.quantile(torch.arange(1, config.classes) / config.classes)
+        edges = made.label.quantile(torch.arange(1, config.classes).float() / config.classes)
         labels = torch.bucketize(made.label, edges)
     seen = {"first": made.first, "second": made.second}
     if third:  # drawn last, so that the other two are the same without it
@@ -143,13 +143,13 @@ def match_of(content: Tensor, lengths: Tensor, config: PlantedConfig, draw: torc
     block = place // (config.window + 1)
     if config.order in ("random", "rule"):
         random = config.order == "random"
-        inside = torch.rand(count, steps, generator=draw) if random else torch.special.ndtr(tells)
+        inside = torch.rand(count, steps, generator=draw, dtype=torch.float32) if random else torch.special.ndtr(tells)
         return (block + inside).masked_fill(~real, float("inf")).argsort(dim=1, stable=True)
     last = lengths[:, None] - 1
     if config.order == "lag":
         match = (place - config.window).clamp(min=0)
     elif config.order == "drift":
-        speed = (tells * real).sum(1) / lengths.sqrt()  # standard normal
+        speed = (tells * real).sum(1) / lengths.float().sqrt()  # standard normal
         ahead = (2 * torch.special.ndtr(speed) - 1)[:, None] * config.window * place / last.clamp(min=1)
         match = (place + ahead.round().long()).clamp(min=0)
     else:
@@ -182,7 +182,7 @@ def contents(made: Made, config: PlantedConfig, count: int, draw: torch.Generato
     middle = made.first.double() @ mixing.T @ spread / noise  # (N, T, C)
     root = torch.linalg.cholesky(spread)
     for _ in range(count):
-        yield middle + torch.randn(middle.shape, generator=draw).double() @ root.T
+        yield middle + _noise(draw, *middle.shape).double() @ root.T
 
 
 def foretold(config: PlantedConfig, draws: int = 200) -> Tensor:
@@ -232,4 +232,5 @@ def _spread(match: Tensor, values: Tensor) -> Tensor:
 
 
 def _noise(draw: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=draw)
+    """Standard normal, and the same whatever torch takes a new number to be."""
+    return torch.randn(*shape, generator=draw, dtype=torch.float32)
