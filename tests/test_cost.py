@@ -14,6 +14,7 @@ dataset: planted
 survival: [0.3, 0.6]
 seed: [0, 1]
 data.samples: 60
+data.draw: seed
 model.width: 8
 train.epochs: 4
 """

@@ -74,7 +74,8 @@ def cost(grid: str | Path, out: str | Path, data_dir: str | None = None, part: s
 def kind_of(one: Experiment) -> Kind:
     """What decides the seconds of an epoch, about: everything but the seeds, the absences and the labels."""
     training = {name: value for name, value in one.train.items() if name not in ("epochs", "seed", "patience", "lr")}
-    parts = (one.pair, one.model, training, one.data, one.threads, one.device)
+    data = {name: value for name, value in one.data.items() if name != "draw"}
+    parts = (one.pair, one.model, training, data, one.threads, one.device)
     return (one.system, one.dataset, *map(repr, parts))
 
 
