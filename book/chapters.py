@@ -1,7 +1,8 @@
 """Executes the chapters: the one tool behind `make book`, `make test` and `make refresh`.
 
     chapters.py run       executed copies in _build/src/notebooks; the stored chapters stay as they are
-    chapters.py small     the same in _build/small, with the parameters that each chapter keeps for tests
+    chapters.py small     the same in _build/small, with the parameters that each chapter keeps for tests; a process
+                          runs all its chapters in one kernel, which is emptied between two
     chapters.py refresh   execute in place and store outputs that are the same bytes every time
     chapters.py time      execute one after the other on a quiet machine, and store the seconds of each
 
@@ -18,10 +19,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -52,12 +58,10 @@ def main() -> int:
     for copy in folder.glob("*.ipynb"):  # of a chapter that was renamed or removed
         if not (NOTEBOOKS / copy.name).exists():
             copy.unlink()
-    tasks = [
-        (chapter, folder / chapter.name, small_parameters(chapter) if asked.command == "small" else {})
-        for chapter in asked.chapters
-        if is_stale(folder / chapter.name, chapter)
-    ]
-    return execute_all(execute_copy, tasks, asked.jobs)
+    stale = [(chapter, folder / chapter.name) for chapter in asked.chapters if is_stale(folder / chapter.name, chapter)]
+    if asked.command == "run":
+        return execute_all(execute_copy, stale, asked.jobs)
+    return execute_all(execute_small, [(*task, small_parameters(task[0])) for task in stale], asked.jobs)
 
 
 def is_stale(copy: Path, chapter: Path) -> bool:
@@ -79,19 +83,56 @@ def small_parameters(chapter: Path) -> dict:
         sys.exit(f"{chapter}: metadata.mmalign.small is missing; name there the parameters for a quick run")
 
 
-def execute_copy(chapter: Path, copy: Path, parameters: dict) -> list[float]:
+def execute_copy(chapter: Path, copy: Path, parameters: dict | None = None, **options: object) -> list[float]:
     """Run one chapter through papermill; returns the seconds of each of its code cells.
 
     `copy` appears when all of it has run; until then, a draft.
     """
     import papermill
 
-    papermill.execute_notebook(chapter, draft_of(copy), parameters, cwd=NOTEBOOKS, progress_bar=False, **KERNEL)
+    options = {**KERNEL, "cwd": NOTEBOOKS, "progress_bar": False, **options}
+    papermill.execute_notebook(chapter, draft_of(copy), parameters, **options)
     notebook = nbformat.read(draft_of(copy), as_version=4)
     told = [part.metadata.pop("papermill", {}) for part in [notebook, *notebook.cells]]  # of this machine
     nbformat.write(notebook, copy)
     draft_of(copy).unlink()
     return [one["duration"] or 0.0 for one in told[1:] if "duration" in one]
+
+
+def execute_small(chapter: Path, copy: Path, parameters: dict) -> None:
+    """Run one chapter in the kernel of this process: that it also runs alone is seen where it runs at full size."""
+    kernel = kernel_of_this_process()
+    try:
+        if kernel.has_kernel:
+            empty(kernel)
+        execute_copy(chapter, copy, parameters, km=kernel)
+    except Exception:
+        kernel_of_this_process.cache_clear()  # the next chapter has nothing to do with it
+        raise
+
+
+@cache
+def kernel_of_this_process() -> "AsyncKernelManager":
+    """Begun by the first chapter; it ends with this process. A new one imports for as long as a small chapter runs."""
+    from jupyter_client import AsyncKernelManager
+
+    return AsyncKernelManager(kernel_name=KERNEL["kernel_name"])
+
+
+# What a chapter leaves behind: its names, and the type of new numbers, which the chapters with proofs set.
+FORGET = "%reset -f\nimport torch\ntorch.set_default_dtype(torch.float32)\ndel torch"
+
+
+def empty(kernel: "AsyncKernelManager") -> None:
+    """Make a kernel as good as new."""
+    client = kernel.blocking_client()
+    client.start_channels()
+    try:
+        reply = client.execute_interactive(FORGET, silent=True, timeout=60)
+        if reply["content"]["status"] != "ok":
+            raise RuntimeError(f"the kernel could not be emptied: {reply['content']}")
+    finally:
+        client.stop_channels()
 
 
 def time_all(chapters: list[Path]) -> int:
@@ -101,7 +142,7 @@ def time_all(chapters: list[Path]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for chapter in tqdm(chapters, unit="chapter"):
             started = time.monotonic()
-            cells = execute_copy(chapter, Path(folder, chapter.name), {})
+            cells = execute_copy(chapter, Path(folder, chapter.name))
             seconds = time.monotonic() - started
             told[chapter.stem] = dict(zip(TIMED, [chapter.stem, f"{seconds:.0f}", f"{max(cells):.0f}"], strict=True))
     rows = [told[path.stem] for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.stem in told]
