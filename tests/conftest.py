@@ -26,6 +26,14 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture
+def take_new_numbers_to_be():
+    """Sets the type of new numbers; afterwards it is what it was."""
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture
 def canvas():
     """Draw without a screen, and leave the reader's settings as they were."""
     import matplotlib as mpl  # late: most tests draw nothing

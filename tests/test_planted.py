@@ -68,16 +68,13 @@ def test_the_draw_decides_the_samples_and_nothing_else_does():
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_torch_takes_a_new_number_to_be_changes_no_sample(order, task):
+def test_what_torch_takes_a_new_number_to_be_changes_no_sample(order, task, take_new_numbers_to_be):
     usual = planted.read(True, samples=30, order=order, task=task)
     told = usual.foretold()
-    torch.set_default_dtype(torch.float64)
-    try:
-        other = planted.read(True, samples=30, order=order, task=task)
-        assert torch.equal(other.foretold(), told)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    take_new_numbers_to_be(torch.float64)
+    other = planted.read(True, samples=30, order=order, task=task)
     assert other.digest == usual.digest
+    assert torch.equal(other.foretold(), told)
 
 
 def test_without_new_knobs_the_samples_are_those_of_the_stored_runs():

@@ -256,6 +256,12 @@ def test_in_setting_r_each_modality_goes_on_its_own_and_something_always_stays()
             assert values[~present[:, place]].isnan().all() and values[present[:, place]].isfinite().all()
 
 
+def test_what_torch_takes_a_new_number_to_be_changes_nobodys_absence(take_new_numbers_to_be):
+    usual = missing.draw_each(100, 3, 0.4, seed=1)
+    take_new_numbers_to_be(torch.float64)
+    assert torch.equal(missing.draw_each(100, 3, 0.4, seed=1), usual)
+
+
 def test_in_settings_a_and_b_only_the_second_modality_is_absent():
     for setting in ("A", "B"):
         data = three(setting=setting)

@@ -28,7 +28,7 @@ def draw_each(count: int, modalities: int, share: float, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     stays = torch.zeros(count, modalities, dtype=torch.bool)
     while not stays.any(dim=1).all():  # whoever lost everything draws again
-        again = torch.rand(count, modalities, generator=generator) < share
+        again = torch.rand(count, modalities, generator=generator, dtype=torch.float32) < share
         stays = torch.where(stays.any(dim=1, keepdim=True), stays, again)
     return stays
 
