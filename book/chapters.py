@@ -83,15 +83,17 @@ def small_parameters(chapter: Path) -> dict:
         sys.exit(f"{chapter}: metadata.mmalign.small is missing; name there the parameters for a quick run")
 
 
-def execute_copy(chapter: Path, copy: Path, parameters: dict | None = None, **options: object) -> list[float]:
+def execute_copy(
+    chapter: Path, copy: Path, parameters: dict | None = None, kernel: "AsyncKernelManager | None" = None
+) -> list[float]:
     """Run one chapter through papermill; returns the seconds of each of its code cells.
 
-    `copy` appears when all of it has run; until then, a draft.
+    `copy` appears when all of it has run; until then, a draft. Without a `kernel` it has its own.
     """
     import papermill
 
-    options = {**KERNEL, "cwd": NOTEBOOKS, "progress_bar": False, **options}
-    papermill.execute_notebook(chapter, draft_of(copy), parameters, **options)
+    how = {**KERNEL, "cwd": NOTEBOOKS, "progress_bar": False, "km": kernel}
+    papermill.execute_notebook(chapter, draft_of(copy), parameters, **how)
     notebook = nbformat.read(draft_of(copy), as_version=4)
     told = [part.metadata.pop("papermill", {}) for part in [notebook, *notebook.cells]]  # of this machine
     nbformat.write(notebook, copy)
@@ -105,7 +107,7 @@ def execute_small(chapter: Path, copy: Path, parameters: dict) -> None:
     try:
         if kernel.has_kernel:
             empty(kernel)
-        execute_copy(chapter, copy, parameters, km=kernel)
+        execute_copy(chapter, copy, parameters, kernel)
     except Exception:
         kernel_of_this_process.cache_clear()  # the next chapter has nothing to do with it
         raise
@@ -120,7 +122,7 @@ def kernel_of_this_process() -> "AsyncKernelManager":
 
 
 # What a chapter leaves behind: its names, and the type of new numbers, which the chapters with proofs set.
-FORGET = "%reset -f\nimport torch\ntorch.set_default_dtype(torch.float32)\ndel torch"
+FORGET = "import torch\ntorch.set_default_dtype(torch.float32)\n%reset -f"
 
 
 def empty(kernel: "AsyncKernelManager") -> None:
