@@ -32,7 +32,8 @@ ENTRIES = re.findall(r"(?:root|file): (\S+)", (ROOT / "_toc.yml").read_text(enco
 PAGES = [f"{entry}.html" for entry in [*ENTRIES, "search", "genindex", "prf-prf"]]
 SIZES = {"desk": 1280, "tablet": 820, "phone": 390}
 SCHEMES = ("light", "dark")
-VIEWS = [(size, scheme) for scheme in SCHEMES for size in SIZES]
+# There and back: between two views one thing changes, the width or the colours.
+VIEWS = [(size, "light") for size in SIZES] + [(size, "dark") for size in reversed(SIZES)]
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
 --disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0""".split()
@@ -214,18 +215,48 @@ FAINT = r"""(() => {
   return [...faint];
 })()"""
 
-# Code and formulas become plain words first. What else they are other tests have read, and axe-core would take ten
-# times as long over their thousands of parts.
-AXE = """(() => {
-  for (const code of document.querySelectorAll(".highlight pre")) code.textContent = code.textContent;
-  const formulas = [...document.querySelectorAll("mjx-container")].map((one) => [one, [...one.childNodes]]);
-  for (const [one] of formulas) one.replaceChildren(one.textContent);
-  const back = () => formulas.forEach(([one, parts]) => one.replaceChildren(...parts));   // for the next view
-  return axe.run(document, {resultTypes: ["violations"], preload: false})
-    .finally(back).then(({violations}) => violations
-    .filter(({impact}) => ["serious", "critical"].includes(impact))
-    .map(({id, nodes}) => `${id}, ${nodes.length} times, first ${nodes[0].html}`));
+# Which words look like three before them: in the same letters, in boxes that paint and are placed alike.
+ALIKE = """(() => {
+  const plain = {backgroundColor: "rgba(0, 0, 0, 0)", backgroundImage: "none", opacity: "1", position: "static",
+    zIndex: "auto", filter: "none", textShadow: "none"};
+  const boxes = new Map([[null, ""]]);
+  const box = (element) => {          // what it and those around it paint, as far as they paint anything
+    if (!boxes.has(element)) {
+      const style = getComputedStyle(element), own = Object.keys(plain).filter((name) => style[name] !== plain[name]);
+      boxes.set(element, box(element.parentElement) + own.map((name) => `${name} ${style[name]};`).join(""));
+    }
+    return boxes.get(element);
+  };
+  const times = new Map(), spoken = new Set(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) if (texts.currentNode.data.trim()) spoken.add(texts.currentNode.parentElement);
+  return [...spoken].filter((element) => {
+    const {color, fontSize, fontWeight} = getComputedStyle(element), short = element.textContent.trim().length < 2;
+    const shows = element.checkVisibility({visibilityProperty: true});
+    const looks = [box(element), color, fontSize, fontWeight, short, shows].join();
+    times.set(looks, (times.get(looks) ?? 0) + 1);
+    return times.get(looks) > 3;
+  });
 })()"""
+
+# Code and formulas are plain words meanwhile: what else they are other tests have read, and axe-core would take ten
+# times as long over their thousands of parts. Most of what is left is contrast, which FAINT reads of every word: here
+# it is read once more, of three words of each look.
+AXE = f"""(() => {{
+  const formal = [...document.querySelectorAll(".highlight pre, mjx-container")];
+  const whole = formal.map((one) => [one, [...one.childNodes]]);
+  for (const one of formal) one.replaceChildren(one.textContent);
+  const alike = {ALIKE};
+  for (const one of alike) one.toggleAttribute("data-alike", true);
+  axe.configure({{rules: [{{id: "color-contrast", selector: ":not([data-alike])"}}]}});
+  const back = () => {{               // for the next view
+    for (const [one, parts] of whole) one.replaceChildren(...parts);
+    for (const one of alike) one.toggleAttribute("data-alike", false);
+  }};
+  return axe.run(document, {{resultTypes: ["violations"], preload: false}})
+    .finally(back).then(({{violations}}) => violations
+    .filter(({{impact}}) => ["serious", "critical"].includes(impact))
+    .map(({{id, nodes}}) => `${{id}}, ${{nodes.length}} times, first ${{nodes[0].html}}`));
+}})()"""
 
 
 def outlines(selector):
@@ -249,7 +280,7 @@ COLOURED = {
 # At one width. A box may scroll only where it shows that it does.
 SIZED = {
     "width": "document.documentElement.scrollWidth",
-    "too_wide": """[...document.querySelectorAll('.bd-article *')]
+    "too_wide": """document.documentElement.scrollWidth > innerWidth && [...document.querySelectorAll('.bd-article *')]
         .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
         .map(element => element.outerHTML.slice(0, 120)).slice(0, 5)""",
     "cut": """[...document.querySelectorAll('.bd-article :is(mjx-math, div.math, pre, table, .output, figure)')]
@@ -363,17 +394,17 @@ def visited(devtools, site, page):
         found |= ask(tab, ONCE) | {"views": {}, "axe": {} if axe else None}
         opened = tab.bytes()  # by a reader who does not resize the window, and so needs one twin of each figure
         tab.run(AT_REST)
+        tab.run(axe or "")
         for size, scheme in VIEWS:
             tab.resize(SIZES[size], scheme)
             tab.run(SETTLED)
             view = found["views"][size, scheme] = ask(tab, SIZED)
             if size != "tablet":
                 view |= ask(tab, COLOURED)
-        found |= ask(tab, PHONE)
-        for scheme in SCHEMES if axe else ():
-            tab.resize(SIZES["phone" if scheme == "dark" else "desk"], scheme)
-            tab.run(SETTLED)
-            found["axe"][scheme] = tab.run(f"{axe};\n{AXE}")
+            if (size, scheme) == ("phone", "dark"):
+                found |= ask(tab, PHONE)
+            if axe and (size, scheme) in (("desk", "light"), ("phone", "dark")):
+                found["axe"][scheme] = tab.run(AXE)
         return found | met(tab, site) | {"bytes": opened}
 
 
