@@ -21,15 +21,16 @@ FROM.set_forkserver_preload(["mmalign.experiments.sweep", "mmalign.method.model"
 class Command:
     """`mmalign WORDS...`, begun; asked as `subprocess.Popen` is.
 
-    `streams`: the number of a stream -> the file it goes to, None for a stream that is closed.
+    `streams`: the number of a stream -> the file it goes to, None for a stream that is closed. `crew`: how
+    workers of a sweep begin; forked, they import nothing either.
     """
 
-    def __init__(self, *words, streams=None):
+    def __init__(self, *words, streams=None, crew="spawn"):
         self._said = tempfile.TemporaryDirectory()
         atexit.register(self._said.cleanup)
         self._files = [Path(self._said.name, name) for name in ("out", "err")]
         streams = {0: os.devnull, 1: self._files[0], 2: self._files[1], **(streams or {})}
-        self._process = FROM.Process(target=_run, args=([*map(str, words)], streams, dict(os.environ)))
+        self._process = FROM.Process(target=_run, args=([*map(str, words)], streams, dict(os.environ), crew))
         self._process.start()
         self.pid = self._process.pid
         atexit.register(self.kill)  # else Python, before it ends, would wait for one that a failed test has left
@@ -57,7 +58,7 @@ class Command:
         return tuple(path.read_text(encoding="utf-8") if path.exists() else "" for path in self._files)
 
 
-def _run(words, streams, environment):
+def _run(words, streams, environment, crew):
     os.environ.clear()
     os.environ.update(environment)
     for number, path in streams.items():
@@ -68,6 +69,8 @@ def _run(words, streams, environment):
     for number in (number for number, path in streams.items() if path is None):
         os.close(number)
     sys.stdin, sys.stdout, sys.stderr = (_opened(number) if path else None for number, path in streams.items())
+    begin = multiprocessing.get_context(crew)
+    multiprocessing.get_context = lambda _: begin
     sys.argv = ["mmalign", *words]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it, and so would this
     sys.exit(cli.main())

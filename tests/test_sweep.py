@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -70,6 +70,17 @@ def wait_for(folder, count, process):
         time.sleep(0.002)
 
 
+def children(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+def until_gone(processes):
+    deadline = time.time() + 60
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.time() < deadline, "a worker outlives its sweep"
+        time.sleep(0.01)
+
+
 # ---- whatever happens ---------------------------------------------------------------------------------------
 
 
@@ -77,12 +88,13 @@ def wait_for(folder, count, process):
 def test_killed_five_times_and_resumed_a_sweep_ends_with_the_rows_of_an_undisturbed_one(undisturbed, tmp_path, workers):
     draw, grid, out = random.Random(workers), written(tmp_path, GRID), tmp_path / "out"
     for _ in range(5):
-        process, before = Command("sweep", grid, "--out", out, "--workers", workers), rows(out)
+        process, before = Command("sweep", grid, "--out", out, "--workers", workers, crew="fork"), rows(out)
         wait_for(out, len(before) + draw.randint(1, 4), process)
         time.sleep(draw.uniform(0, 0.1))
+        crew = children(process)
         process.kill()
         assert process.wait() == -signal.SIGKILL and len(rows(out)) < 24
-        process.communicate()
+        until_gone(crew)  # being forks, they hold the lock of their sweep
         assert before.items() <= rows(out).items() <= undisturbed.items()
     assert sweep.sweep(grid, out).failed == 0 and rows(out) == undisturbed
     assert sweep.sweep(grid, out) == (24, 24, 0, 0)  # and then there is nothing left to do
@@ -98,18 +110,17 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
     grid, out = written(tmp_path, GRID), tmp_path / "out"
     process = Command("sweep", grid, "--out", out, "--workers", workers)
     wait_for(out, 3, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    crew = children(process)
     process.send_signal(blow)
     _, err = process.communicate()
+    with sweep.alone_in(out):  # at once, whoever still ends
+        pass
     assert process.returncode == status and "Traceback" not in err, err
     if status == 130:
         last = err.splitlines()[-1]
         assert last.startswith("mmalign: interrupted; ") and f"of 24 runs are in {out}" in last
-    assert len(children) >= workers - 1
-    deadline = time.time() + 60
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.time() < deadline, "a worker outlives its sweep"
-        time.sleep(0.01)
+    assert len(crew) >= workers - 1
+    until_gone(crew)
     assert 3 <= len(rows(out)) < 24 and rows(out).items() <= undisturbed.items()
 
 
@@ -200,30 +211,38 @@ if __name__ == "__main__":
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
+WARM = """
+import dask
+from distributed.utils import get_mp_context
+
+dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+get_mp_context().set_forkserver_preload(["distributed", "mmalign.experiments.sweep", "mmalign.method.model"])
+"""
 
 
-@contextmanager
-def a_cluster(folder, cwd=None):
-    """The address of a Dask scheduler with two workers in processes of their own."""
-    (folder / "cluster.py").write_text(CLUSTER)
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of a Dask scheduler with two workers in processes of their own, forked where torch is there."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "cluster.py").write_text(WARM + CLUSTER)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, folder / "cluster.py"], cwd=cwd, **pipes) as cluster:
+    with subprocess.Popen([sys.executable, folder / "cluster.py"], cwd=folder, **pipes) as cluster:
         try:
             yield cluster.stdout.readline().strip().removeprefix("tcp://")
         finally:
             cluster.stdin.close()
 
 
-def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path):
+def test_a_dask_cluster_leaves_the_rows_of_one_process(undisturbed, tmp_path, scheduler):
     """Its workers have two threads each, which must not meet: random numbers belong to a process."""
-    with a_cluster(tmp_path) as address:
-        done = Command("sweep", written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", address)
-        out, err = done.communicate()
+    done = Command("sweep", written(tmp_path, GRID), "--out", tmp_path / "out", "--scheduler", scheduler)
+    out, err = done.communicate()
     assert (done.returncode, out) == (0, "24 runs: 0 were there, 24 done, 0 failed\n"), err
     assert rows(tmp_path / "out") == undisturbed
 
 
 def test_a_scheduler_that_is_killed_costs_one_line_and_the_same_command_goes_on(tmp_path):
+    """Its workers are begun as Dask begins them."""
     (tmp_path / "cluster.py").write_text(CLUSTER)
     cluster = subprocess.Popen(
         [sys.executable, tmp_path / "cluster.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -271,17 +290,17 @@ class Mine(Copy):
 """
 
 
-def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_its_file(tmp_path, monkeypatch, warm):
+def test_a_system_of_ones_own_is_carried_to_processes_and_to_dask_and_known_by_its_file(
+    tmp_path, monkeypatch, warm, scheduler
+):
     """Dask's workers stand in another folder and never see the file."""
     (tmp_path / "mine").mkdir()
-    (tmp_path / "away").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
     Path("own.py").write_text(OWN)
     grid = written(tmp_path, SIX.replace("single", "own.py:Mine").replace(", 2, 3, 4, 5", ""))
     assert sweep.sweep(grid, tmp_path / "one") == (2, 0, 2, 0)
     assert sweep.sweep(grid, tmp_path / "two", workers=2) == (2, 0, 2, 0)
-    with a_cluster(tmp_path, cwd=tmp_path / "away") as address:
-        assert sweep.sweep(grid, tmp_path / "dask", scheduler=address) == (2, 0, 2, 0)
+    assert sweep.sweep(grid, tmp_path / "dask", scheduler=scheduler) == (2, 0, 2, 0)
     assert rows(tmp_path / "one") == rows(tmp_path / "two") == rows(tmp_path / "dask")
     (record, _), *_ = rows(tmp_path / "one").values()
     assert record["system"] == "own.py:Mine" and record["versions"]["system"]
