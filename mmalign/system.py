@@ -131,6 +131,13 @@ class System(nn.Module, ABC, Generic[Config]):
         """How many of some epochs only prepare; none of them can be chosen as the best. By default `warmup`."""
         return self.warmup
 
+    def turns(self, epochs: int) -> dict[int, tuple[str, ...]]:
+        """Epochs that begin a new part of training, and the members that go back to their best so far as it begins.
+
+        Patience waits for the last of them. By default there are none.
+        """
+        return {}
+
     def prepare(self, epoch: int, train: Part) -> None:
         """What must look at the training samples before an epoch: clusters, say. By default nothing."""
 

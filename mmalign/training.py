@@ -92,7 +92,7 @@ def fit(
     data = data.as_seen_by(system.spec)
     for part in (data.train, data.valid):
         system.check_samples(part.samples)
-    groups = system.groups()
+    turns, groups = system.turns(config.epochs), system.groups()
     optimisers = {name: optimiser_of(group, config) for name, group in groups.items()}
     order = torch.Generator().manual_seed(config.seed)
     about = checkpoints.about(system, config, data) if checkpoint else []
@@ -110,8 +110,12 @@ def fit(
             history, best, since = History(**told["history"]), tuple(told["best"]), told["since"]
             bar.update(len(history.rows))
         for epoch in range(len(history.rows), config.epochs):
-            if since >= config.patience:
+            if since >= config.patience and epoch > max(turns, default=0):
                 break
+            if epoch in turns:
+                since = 0
+                back = {name: value for name, value in best_weights.items() if name.split(".")[0] in turns[epoch]}
+                system.load_state_dict(back, strict=False)
             row: dict[str, Any] = {"epoch": epoch} | _train_epoch(
                 system, data, config, epoch, groups, optimisers, order, history
             )

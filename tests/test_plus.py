@@ -83,8 +83,42 @@ def test_the_learning_rate_falls_to_the_end_of_each_half():
     assert paces == [2, 1.5, 1, 0.5, 1, 0.75, 0.5, 0.25]
 
 
-def test_the_last_epoch_stays_but_where_labels_alone_teach():
-    assert build(pairs()).preparing(10) == 9 and build(pairs(), teacher="mean").preparing(10) == 0
+@pytest.mark.parametrize(
+    ("changes", "preparing", "turns"),
+    [
+        ({}, 0, {5: ("teacher", "backbone")}),
+        ({"imagined": False}, 5, {}),  # a student that is nobody yet cannot be judged, nor its teacher
+        ({"chosen": "last"}, 9, {}),
+        ({"teacher": "mean"}, 0, {}),
+    ],
+)
+def test_validation_chooses_a_teacher_and_then_a_student(changes, preparing, turns):
+    model = build(pairs(), **changes)
+    assert model.preparing(10) == preparing and model.turns(10) == turns
+
+
+def test_the_student_begins_as_the_teacher_that_validation_liked_best(monkeypatch):
+    """The epochs' losses are foretold: the teacher's second is the best of the first half."""
+    data, seen, foretold = pairs(), [], iter([3.0, 1.0, 2.0, 5.0, 5.0, 5.0])
+    monkeypatch.setattr(mmalign.training, "validate", lambda *_: (next(foretold), {}))
+    model = build(data, least=1)
+
+    def look(system, history):
+        seen.append({name: value.clone() for name, value in system.state_dict().items()})
+
+    history = mmalign.fit(model, data, mmalign.TrainConfig(epochs=6), progress=False, callbacks=[look])
+    teachers = [{name: value for name, value in state.items() if name.startswith("teacher")} for state in seen]
+    assert history.best_epoch == 1 and not small.same_weights(teachers[1], teachers[2])
+    assert all(small.same_weights(teachers[1], later) for later in teachers[3:])
+    assert small.same_weights(model.state_dict(), seen[1])
+
+
+@pytest.mark.parametrize("rounds", [1, 5, 15])
+def test_where_validation_chooses_the_teachers_passes_grow_and_are_no_more_in_all(rounds):
+    model, evenly = (build(pairs(), least=36 * rounds, chosen=chosen) for chosen in ("validation", "last"))
+    passes = [steps(model, epoch, 40).count("teach") for epoch in range(20)]
+    assert passes[0] == 1 and {steps(evenly, epoch, 40).count("teach") for epoch in range(20)} == {rounds}
+    assert all(sum(passes[:number]) <= number * rounds for number in range(20)) and sum(passes) == 20 * rounds
 
 
 @pytest.mark.parametrize(("least", "rounds"), [(1, 1), (36, 1), (37, 2), (360, 10)])
@@ -94,7 +128,7 @@ def test_few_samples_are_gone_over_more_than_once_an_epoch(least, rounds):
 
 
 def test_a_few_labels_are_gone_over_a_third_as_long_as_the_pairs():
-    model = build(pairs(samples=600, labelled=0.1))  # 360 pairs, 36 labelled
+    model = build(pairs(samples=600, labelled=0.1), chosen="last")  # 360 pairs, 36 labelled
     assert steps(model, 0, 2) == ["translate"] + 4 * ["teach"]
 
 

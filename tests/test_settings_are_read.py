@@ -81,6 +81,7 @@ def read_by(name, config, changed):
         spy, seen = spied(config)
         model = SYSTEMS[name].kind.from_data(data, spy)
         epochs = model.warmup + 2
+        model.preparing(epochs), model.turns(epochs)  # which of its epochs can stay, and for what
         for epoch in (0, epochs - 1):  # a training's two kinds of epoch
             model.prepare(epoch, data.train)
             for stage in model.stages(epoch, epochs):

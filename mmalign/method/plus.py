@@ -53,7 +53,7 @@ class MMAlignPlusConfig(BackboneConfig):
         **each("mu", "space", weights="transport"),
         "softening": {"distil": True},
         "teacher_decay": {"teacher": "mean"},
-        "preparing_share": {"teacher": SEEING},
+        **each("preparing_share", "chosen", teacher=SEEING),
     }
 
     teacher: Annotated[
@@ -78,6 +78,11 @@ class MMAlignPlusConfig(BackboneConfig):
     mu: Annotated[Positive, "entropy strength, in units of the cosine cost (0 to 2)"] = 0.05
     fitter_width: Annotated[Count, "features of one direction of the fitter's GRU"] = 32
     preparing_share: Annotated[Chance, "of the epochs, before the student learns"] = 0.5
+    chosen: Annotated[
+        Literal["validation", "last"],
+        "whose weights stay: those that validation likes best, the teacher's for the student to follow, then the "
+        "student's; or the last",
+    ] = "validation"
     least: Annotated[
         Count, "samples that a stage sees in an epoch, if need be more than once each; noisy labels: 1, so each once"
     ] = 1000
@@ -178,12 +183,21 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
     # ---- the order of things ------------------------------------------------------------------------------
 
     def preparing(self, epochs: int) -> int:
-        """All epochs but the last, whose weights stay: a learning rate that falls to the end leaves nothing to choose.
+        """The epochs before validation can choose: where the last weights stay, all but the last.
 
-        As many validation labels as there are training labels, where those are few, would choose by chance. The
-        controls that see no victim are trained on labels alone, and validation chooses for them.
+        A student that is shown the imagined victim can be judged from the first, as the teacher's copy; one that is
+        not is nobody before it learns. The controls that see no victim are trained on labels alone.
         """
-        return epochs - 1 if self.config.sees_victim else 0
+        if not self.config.sees_victim:
+            return 0
+        if self.config.chosen == "last":
+            return epochs - 1
+        return 0 if self.config.imagines else self._students_first(epochs)
+
+    def turns(self, epochs: int) -> dict[int, tuple[str, ...]]:
+        """The student begins as a copy of the best teacher: a teacher of few labels is soon past its best."""
+        judged = self.config.imagines and self.config.chosen == "validation"
+        return {self._students_first(epochs): ("teacher", "backbone")} if judged else {}
 
     def _students_first(self, epochs: int) -> int:
         """The epoch, of some, in which the student begins."""
@@ -215,9 +229,22 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
             steps.append(Step("fit", self.fitting_loss, ("dynamics",), QUICK * pace))
         if self.config.imagines:
             steps.append(Step("translate", self.translation_loss, ("translator",), QUICK * pace))
-        teach = Stage("labelled", (Step("teach", self.teaching_loss, ("teacher",), pace),))
         on_pairs = [Stage("pairs", tuple(steps))] * self._rounds(self.pairs) if steps else []
-        return on_pairs + [teach] * self._rounds(self.labelled, self.pairs // 3)
+        return on_pairs + self._lessons(epoch, epochs)
+
+    def _lessons(self, epoch: int, epochs: int) -> list[Stage]:
+        """The teacher's passes over its labels: where validation chooses one at first, so that it can stop them early.
+
+        In all they are as many as if they were spread evenly; the learning rate falls with those that are left.
+        """
+        often = self._rounds(self.labelled, self.pairs // 3)
+
+        def done(number: int) -> int:
+            grown = number + (often - 1) * number**2 // epochs
+            return grown if self.config.chosen == "validation" else often * number
+
+        step = Step("teach", self.teaching_loss, ("teacher",), 1 - done(epoch) / done(epochs))
+        return [Stage("labelled", (step,))] * (done(epoch + 1) - done(epoch))
 
     def _rounds(self, count: int, wanted: int = 0) -> int:
         """How often an epoch goes over `count` samples."""
