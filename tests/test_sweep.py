@@ -124,6 +124,16 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_leaves_no_process_behind(
     assert 3 <= len(rows(out)) < 24 and rows(out).items() <= undisturbed.items()
 
 
+def test_a_worker_whose_sweep_has_gone_ends_without_a_word():
+    """Which of its two signs it sees first is chance: here only the line is broken."""
+    near, far = forked.FROM.Pipe()
+    near.close()
+    worker = forked.FROM.Process(target=crew.serve, args=(far,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
 def fragile(met, line):
     """What a worker does that is killed the first time it meets seed 1, and every time it meets seed 3."""
     plain = runs.fit

@@ -170,9 +170,10 @@ def serve(line: connection.Connection) -> None:
     """What a worker does until it is killed."""
     tqdm.set_lock(threading.RLock())  # the default one would outlive a killed process
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    line.send(READY)
-    while True:
-        line.send(attempt(line.recv()))
+    with suppress(EOFError, OSError):  # the sweep was killed, and the line tells it before that thread does
+        line.send(READY)
+        while True:
+            line.send(attempt(line.recv()))
 
 
 def _die_with_parent() -> None:
