@@ -1,13 +1,9 @@
 """What holds for every test: one thread and one seed, so that numbers repeat, and the same examples every time."""
 
-import sys
-
+import lean  # noqa: F401
 import pytest
 import torch
 from hypothesis import settings
-
-# jsonschema, which nbformat brings, would compile 38 grammars for checks of addresses that no chapter asks for.
-sys.modules.setdefault("rfc3987_syntax", None)
 
 torch.set_num_threads(1)
 settings.register_profile("mmalign", deadline=None, max_examples=25, derandomize=True, database=None)
