@@ -59,16 +59,20 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weights: Tensor, biases: Tensor, lengths: Tensor) -> Tensor:
-        across = weights.transpose(1, 2).contiguous()
+        hidden = weights.shape[2]
+        across = F.pad(weights.transpose(1, 2), (0, 0, 0, -hidden % 4)).contiguous()  # loops take four rows at a time
         arrays = (value.contiguous().numpy() for value in (inputs, across, biases, lengths))
-        states, before, gates, recalls = map(torch.from_numpy, compiled.gru_forward(*arrays))
-        ctx.save_for_backward(before, gates, recalls, across, lengths)
-        return states
+        states, gates = map(torch.from_numpy, compiled.gru_forward(*arrays))
+        ctx.save_for_backward(states, gates, across, lengths)
+        return states[:, 1:-1, :, :hidden].contiguous()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         arrays = (value.contiguous().numpy() for value in (upstream, *ctx.saved_tensors))
-        into, within = map(torch.from_numpy, compiled.gru_backward(*arrays))
-        within = within.permute(2, 3, 0, 1).flatten(2)  # (2, 3H, B*T)
-        before = ctx.saved_tensors[0].permute(2, 0, 1, 3).flatten(1, 2)  # (2, B*T, H)
+        hidden = upstream.shape[3]
+        states = ctx.saved_tensors[0][..., :hidden]
+        slopes = torch.from_numpy(compiled.gru_backward(*arrays))  # of reset, update, recall, candidate
+        into = torch.cat([slopes[..., : 2 * hidden], slopes[..., 3 * hidden :]], 3)
+        within = slopes[..., : 3 * hidden].contiguous().permute(2, 3, 0, 1).flatten(2)  # (2, 3H, B*T)
+        before = torch.stack([states[:, :-2, 0], states[:, 2:, 1]]).flatten(1, 2)  # (2, B*T, H)
         return into, within @ before, within.sum(2), None
