@@ -23,8 +23,9 @@ EXACT = frozenset({"contract", "nsz", "nnan"})
 FAST = EXACT | {"reassoc"}
 FAST_WITH_NAN = frozenset({"contract", "nsz", "arcp", "reassoc"})
 
-# Loops over the arrays of a caller make and keep none: without counted references there is less to compile.
-LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
+# Loops over the arrays of a caller make and keep none: without counted references, and without a search for expressions
+# over whole arrays, there is less to compile.
+LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True, "no_rewrites": True}
 
 Loop = Callable[..., Any]
 

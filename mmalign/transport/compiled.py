@@ -7,8 +7,9 @@ near 1, and where a sum nears the end of what a float can hold, that sweep is do
 
 The entries of one sequence lie in a flat array, offset after offset: entry k * n + t speaks of step t of x and
 step s = t + k - W of y; n is the true length l, rounded up to whole vectors. Vectors over steps have W more
-places in front and behind. Nothing is masked: where there is no step, scalings are 0 and potentials -inf, so
-that entries which point there may hold anything finite.
+places in front and behind. Nothing is masked: where there is no step, potentials are -inf, so that entries which
+point there are 0. Columns also meet entries of others there, which count for nothing: in front and behind, the
+new u is 0.
 
 A first call waits while numba compiles. So kernels are few, loops over numbers, and called from Python, each for
 a group of sequences: a slice that is assigned to, a call of `max` or `np.finfo`, an array that is made, a kernel within
@@ -34,8 +35,8 @@ _VECTOR = 8  # lengths are rounded up to a multiple of this
 _BLOCK = 128  # steps worked on at a time: what rows have read is still in the cache when columns need it
 _GROUP = 1 << 16  # entries of the sequences that a kernel is called for
 _WORTH_A_THREAD = 1_000_000  # multiplications
-_F, _G, _U, _V, _NEW_U, _NEW_V, _SHARE, _PADDING, _SUMS, _TOPS = range(10)  # vectors over the steps of a sequence
-_WAYS = np.array([[_V, _NEW_U], [_NEW_U, _NEW_V]])  # rows, then columns: the vector that is read, and the one written
+_F, _G, _U, _V, _NEW_U, _NEW_V, _SUMS, _TOPS = range(8)  # vectors over the steps of a sequence
+_WAYS = np.array([[_V, _U, _NEW_U], [_NEW_U, _V, _NEW_V]])  # rows, then columns: what is read, renewed, and written
 _NEW, _RUNS, _LOST, _DONE = range(4)  # what a sequence is: not begun, swept, about to lose a sum, finished
 
 
@@ -101,38 +102,48 @@ def _add_sums(entries, weights, start, stride, reach, length, first, end, sums):
 
 
 @jit(FAST)
-def _cosine_costs(x, y, lengths, window, mu, tiny, least, most, units, cost):
-    """cost = (1 - cos) / mu inside the sequence, at least 0; 1 where a step is 0. units: (2, T, D), to work in.
+def _normalise(x, lengths, tiny, least, most):
+    """Every step divided by its length, in place; 0 stays 0.
 
     A square that is not between `least` and `most` has over- or underflown; `tiny` stands for a largest entry of 0.
     """
     for b in range(len(lengths)):
-        length = lengths[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
-        for side in range(len(units)):
-            value, unit = x[b] if side == 0 else y[b], units[side]
-            for t in range(length):
+        for t in range(lengths[b]):
+            step, square = x[b, t], x.dtype.type(0)
+            for d in range(len(step)):
+                square += step[d] * step[d]
+            if not (least < square and square < most):
+                top = tiny
+                for d in range(len(step)):
+                    top = abs(step[d]) if abs(step[d]) > top else top
                 square = x.dtype.type(0)
-                for d in range(x.shape[2]):
-                    unit[t, d] = value[t, d]
-                    square += value[t, d] * value[t, d]
-                if not (least < square and square < most):
-                    top = tiny
-                    for d in range(x.shape[2]):
-                        top = abs(value[t, d]) if abs(value[t, d]) > top else top
-                    square = x.dtype.type(0)
-                    for d in range(x.shape[2]):
-                        unit[t, d] = value[t, d] / top
-                        square += unit[t, d] * unit[t, d]
-                scale = 1 / np.sqrt(square) if square > 0 else x.dtype.type(0)
-                for d in range(x.shape[2]):
-                    unit[t, d] *= scale
+                for d in range(len(step)):
+                    step[d] /= top
+                    square += step[d] * step[d]
+            scale = 1 / np.sqrt(square) if square > 0 else x.dtype.type(0)
+            for d in range(len(step)):
+                step[d] *= scale
+
+
+def normalised(x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(B, T, D) with every step inside its sequence divided by its length; 0 stays 0."""
+    info, units = np.finfo(x.dtype), x.copy()
+    _normalise(units, lengths, info.tiny, info.tiny / info.eps, info.max)
+    return units
+
+
+@jit(FAST)
+def _cosine_costs(x, y, lengths, window, mu, cost):
+    """cost = (1 - cos) / mu inside the sequence, at least 0; x, y: (B, T, D), of length 1 or 0 at every step."""
+    for b in range(len(lengths)):
+        length = lengths[b]
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
         for t in range(length):
             for k in range(2 * reach + 1):
                 s, product = t + k - reach, x.dtype.type(0)
                 if s >= 0 and s < length:
                     for d in range(x.shape[2]):
-                        product += units[0, t, d] * units[1, _place(s), d]
+                        product += x[b, t, d] * y[b, _place(s), d]
                     value = 1 - product
                     cost[b, _place(k * steps + t)] = (value if value > 0 else 0) / mu
 
@@ -143,7 +154,7 @@ def _given_costs(dense, lengths, window, mu, cost):
     limit = np.sqrt(np.finfo(cost.dtype).max)
     for b in range(len(lengths)):
         length = lengths[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
         for t in range(length):
             for k in range(2 * reach + 1):
                 s = t + k - reach
@@ -157,29 +168,21 @@ def _given_costs(dense, lengths, window, mu, cost):
 def _build_kernel(cost, lengths, window, vectors, states, kernel):
     """kernel = exp(f_t + g_s - cost), at most 1: what rounding may add at small mu must not overflow.
 
-    A new sequence begins with scalings 1 and potentials 0, those of rows moved such that the best entry of each is 1.
+    A new sequence begins with potentials 0, those of rows moved such that the best entry of each is 1.
     """
     zero = cost.dtype.type(0)
     for b in range(len(lengths)):
         length = lengths[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
-        f, g, tops = vectors[b, _F], vectors[b, _G], vectors[b, _TOPS]
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
+        f, g = vectors[b, _F], vectors[b, _G]
         if states[b] == _NEW:
-            for place in range(steps + 2 * reach):
-                real = reach <= place and place < reach + length
-                f[place] = g[place] = 0 if real else -np.inf
-                vectors[b, _U, place] = vectors[b, _V, place] = 1 if real else 0
-                vectors[b, _NEW_U, place] = vectors[b, _NEW_V, place] = 0
-            for t in range(steps):
-                vectors[b, _SHARE, t] = 1 / length if t < length else 0
-                vectors[b, _PADDING, t] = 0 if t < length else 1
-                tops[t] = np.inf
+            for place in range(reach, reach + length):
+                vectors[b, _F, place] = np.inf
+                vectors[b, _G, place] = 0
             for k in range(2 * reach + 1):
                 for t in range(steps):
-                    value = cost[b, _place(k * steps + t)] - g[_place(t + k)]
-                    tops[_place(t)] = value if value < tops[_place(t)] else tops[_place(t)]
-            for t in range(length):
-                f[reach + t] = tops[t]
+                    value, row = cost[b, _place(k * steps + t)] - g[_place(t + k)], _place(reach + t)
+                    f[row] = value if value < f[row] else f[row]
             states[b] = _RUNS
         for k in range(2 * reach + 1 if states[b] == _RUNS else 0):
             for t in range(steps):
@@ -197,19 +200,18 @@ def _sweep(kernel, lengths, window, tol, max_sweeps, ways, vectors, states, swee
     least = kernel.dtype.type(1e-10 if kernel.itemsize == 4 else 1e-60)  # what multiplies it stays a float
     for b in range(len(lengths)):
         length, entries = lengths[b], kernel[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
-        u, v, new_u, new_v = vectors[b, _U], vectors[b, _V], vectors[b, _NEW_U], vectors[b, _NEW_V]
-        share, padding, sums = vectors[b, _SHARE], vectors[b, _PADDING], vectors[b, _SUMS]
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
+        sums, share = vectors[b, _SUMS], kernel.dtype.type(1 / length)
+        nothing = length < 0  # False, but not a constant: that would be typed in three more rounds
         while states[b] == _RUNS:
             if sweeps[b] >= max_sweeps:
                 states[b] = _DONE
                 break
-            # Counted, not the smallest taken: that does not vectorise.
-            lost, off, behind = np.int32(0), np.int32(0), 0 * steps
+            lost, off, behind = nothing, nothing, 0 * steps
             for begin in range(0, steps, _BLOCK):
                 end = begin + _BLOCK if begin + _BLOCK < steps else steps
                 for side in range(len(ways)):  # said once for both: less to compile
-                    weights, new = vectors[b, ways[side, 0]], vectors[b, ways[side, 1]]
+                    weights, old, new = vectors[b, ways[side, 0]], vectors[b, ways[side, 1]], vectors[b, ways[side, 2]]
                     if side == 0:
                         start, stride, first, last = 0 * steps, steps, begin, end
                     else:
@@ -218,23 +220,23 @@ def _sweep(kernel, lengths, window, tol, max_sweeps, ways, vectors, states, swee
                         first, last = behind, ready if end < steps else steps
                         behind = last
                     for i in range(_place(first), _place(last)):
-                        sums[i] = padding[i]  # there the sum is 1 and the share 0
+                        sums[i] = 0 if i < _place(length) else 1  # nothing is lost where there is no step
                     _add_sums(entries, weights, start, stride, reach, length, first, last, sums)
-                    if side == 0:
-                        for i in range(_place(first), _place(last)):
-                            off += np.int32(abs(u[_place(reach) + i] * sums[i] - share[i]) > tol * share[i])
+                    wrong = nothing
                     for i in range(_place(first), _place(last)):
-                        new[_place(reach) + i] = share[i] / (sums[i] if sums[i] > least else least)
-                        lost += np.int32(sums[i] < least)
-            if tol > 0 and sweeps[b] > 0 and off == 0:
+                        wrong |= abs(old[_place(reach) + i] * sums[i] - share) > tol * share
+                        new[_place(reach) + i] = share / (sums[i] if sums[i] > least else least)
+                        lost |= sums[i] < least
+                    off |= wrong and side == 0  # columns were right after the last sweep
+            if tol > 0 and sweeps[b] > 0 and not off:
                 states[b] = _DONE
-            elif lost > 0:
+            elif lost:
                 states[b] = _LOST
             else:
-                for place in range(_place(reach), _place(reach + length)):
-                    u[place] = new_u[place]
-                for place in range(_place(reach), _place(reach + length)):
-                    v[place] = new_v[place]
+                for side in range(len(ways)):
+                    old, new = vectors[b, ways[side, 1]], vectors[b, ways[side, 2]]
+                    for place in range(_place(reach), _place(reach + length)):
+                        old[place] = new[place]
                 sweeps[b] += 1
 
 
@@ -245,7 +247,7 @@ def _log_sweep(cost, lengths, window, vectors, states, sweeps):
         if states[b] != _LOST:
             continue
         length = lengths[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
         share, tops, sums = -np.log(cost.dtype.type(length)), vectors[b, _TOPS], vectors[b, _SUMS]
         for place in range(reach, reach + length):
             vectors[b, _G, place] += np.log(vectors[b, _V, place])
@@ -272,24 +274,22 @@ def _log_sweep(cost, lengths, window, vectors, states, sweeps):
 
 @jit(FAST)
 def _finish(cost, kernel, lengths, window, mu, vectors, sums, plan, totals, gaps):
-    """Turn kernels into plans (B, 2W+1, T) and measure them, in double precision."""
+    """Turn kernels into plans (B, 2W+1, T) and measure them, in double precision. sums: zeros to work in."""
     for b in range(len(lengths)):
         length = lengths[b]
-        steps, reach = -(-length // _VECTOR) * _VECTOR, window if window < length else length - 1
+        steps, reach = (length + _VECTOR - 1) & -_VECTOR, window if window < length else length - 1
         u, v, total, gap = vectors[b, _U], vectors[b, _V], 0.0, 0.0
-        for place in range(steps + 2 * reach):
-            sums[0, place] = sums[1, place] = 0
         for k in range(2 * reach + 1):
             for t in range(length):
                 entry = _place(k * steps + t)
                 mass = kernel[b, entry] * (u[_place(reach + t)] * v[_place(t + k)])
                 plan[b, _place(window - reach + k), _place(t)] = mass
                 total += np.float64(mass) * np.float64(cost[b, entry])
-                sums[0, _place(reach + t)] += np.float64(mass)
-                sums[1, _place(t + k)] += np.float64(mass)
+                sums[b, 0, _place(reach + t)] += np.float64(mass)
+                sums[b, 1, _place(t + k)] += np.float64(mass)
         for place in range(reach, reach + length):
             for side in range(2):
-                error = abs(sums[side, place] * length - 1)
+                error = abs(sums[b, side, place] * length - 1)
                 gap = error if error > gap else gap
         totals[b], gaps[b] = total * mu, gap
 
@@ -319,12 +319,13 @@ def _solve_group(
     kind, steps = plan.dtype.type, plan.shape[2]
     places = -(-steps // _VECTOR) * _VECTOR
     cost, kernel = _aligned_zeros((2, len(lengths), (2 * window + 1) * places), kind)
-    vectors = _aligned_zeros((len(lengths), 10, -(-(places + 2 * window) // _VECTOR) * _VECTOR), kind)
+    vectors = _aligned_zeros((len(lengths), 8, -(-(places + 2 * window) // _VECTOR) * _VECTOR), kind)
     states = np.full(len(lengths), _NEW)
+    vectors[:, [_F, _G]], vectors[:, _V] = -np.inf, 1
+    vectors[:, _U] = 1 / lengths[:, None]  # where there is no step, rows are right
     if len(inputs) == 2:
-        info, units = np.finfo(kind), np.empty((2, *inputs[0].shape[1:]), kind)
-        bounds = info.tiny, info.tiny / info.eps, info.max
-        _cosine_costs(*inputs, lengths, window, kind(mu), *bounds, units, cost)
+        x, y = (normalised(value, lengths) for value in inputs)
+        _cosine_costs(x, y, lengths, window, kind(mu), cost)
     else:
         _given_costs(*inputs, lengths, window, kind(mu), cost)
     _build_kernel(cost, lengths, window, vectors, states, kernel)
@@ -333,7 +334,8 @@ def _solve_group(
         _log_sweep(cost, lengths, window, vectors, states, sweeps)
         _build_kernel(cost, lengths, window, vectors, states, kernel)
         _sweep(kernel, lengths, window, kind(tol), max_sweeps, _WAYS, vectors, states, sweeps)
-    _finish(cost, kernel, lengths, window, kind(mu), vectors, np.empty((2, places + 2 * window)), plan, totals, gaps)
+    sums = np.zeros((len(lengths), 2, places + 2 * window))
+    _finish(cost, kernel, lengths, window, kind(mu), vectors, sums, plan, totals, gaps)
 
 
 def solve(

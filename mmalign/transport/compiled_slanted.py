@@ -8,33 +8,12 @@ along its row, and what the row sends to columns is added along it too.
 import numpy as np
 
 from ..compiling import EXACT, FAST, jit
-from .compiled import _exp, _place, run_all
+from .compiled import _exp, _place, normalised, run_all
 
 _GROUP = 1 << 16  # entries of the sequences that a kernel is called for
 _WORTH_A_THREAD = 1_000_000  # multiplications
 _F, _U, _NEW_U, _G, _V, _NEW_V, _SUMS, _TOPS = range(8)  # vectors over steps: of x, then of y, then of either
 _NEW, _RUNS, _LOST, _DONE = range(4)  # what a sequence is: not begun, swept, about to lose a sum, finished
-
-
-@jit(FAST)
-def _normalise(x, lengths, tiny, least, most):
-    """Every step divided by its length, in place; 0 stays 0. `tiny`, `least`, `most`: as in `compiled`."""
-    for b in range(len(lengths)):
-        for t in range(lengths[b]):
-            square = x.dtype.type(0)
-            for d in range(x.shape[2]):
-                square += x[b, t, d] * x[b, t, d]
-            if not (least < square and square < most):
-                top = tiny
-                for d in range(x.shape[2]):
-                    top = abs(x[b, t, d]) if abs(x[b, t, d]) > top else top
-                square = x.dtype.type(0)
-                for d in range(x.shape[2]):
-                    x[b, t, d] /= top
-                    square += x[b, t, d] * x[b, t, d]
-            scale = 1 / np.sqrt(square) if square > 0 else x.dtype.type(0)
-            for d in range(x.shape[2]):
-                x[b, t, d] *= scale
 
 
 @jit(FAST)
@@ -198,10 +177,7 @@ def _solve_group(
     vectors = np.zeros((len(lengths), 8, places), kind)
     states = np.full(len(lengths), _NEW)
     if len(inputs) == 2:
-        (x, y), info = (value.copy() for value in inputs), np.finfo(kind)
-        bounds = info.tiny, info.tiny / info.eps, info.max
-        _normalise(x, lengths, *bounds)
-        _normalise(y, where[1], *bounds)
+        x, y = map(normalised, inputs, where)
         _cosine_costs(x, y, lengths, *where[2:], kind(mu), cost)
     else:
         _given_costs(*inputs, lengths, *where[2:], kind(mu), cost)
