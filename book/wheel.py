@@ -50,14 +50,14 @@ def use(wheel: Path, folder: Path) -> None:
     pins.write_text("\n".join(line for line in pinned if not line.startswith("-")), encoding="utf-8")
     call(sys.executable, "-m", "venv", folder / "venv")
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    ending = ".exe" if os.name == "nt" else ""
-    python, mmalign = scripts / f"python{ending}", scripts / f"mmalign{ending}"
+    python = which("python", scripts)
 
     def install(what: str) -> None:
         pip = (python, "-m", "pip", "install", "-qq", "--no-compile", "--disable-pip-version-check", "-c", pins)
         call(*pip, what, cwd=folder)
 
     install(str(wheel))
+    mmalign = which("mmalign", scripts)
     call(python, "-c", ALIGN, cwd=folder)
     call(mmalign, "data", "list", cwd=folder)
     refused = subprocess.run([mmalign, *RUN], cwd=folder, capture_output=True, check=False)
@@ -70,6 +70,13 @@ def use(wheel: Path, folder: Path) -> None:
     call(python, "wear.py", "wear.csv", cwd=folder)  # the table that the second example reads
     for example in re.findall(r"```python\n(import mmalign\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S):
         call(python, "-c", brief(example), cwd=folder)
+
+
+def which(name: str, scripts: Path) -> str:
+    """A program of an environment, with the ending that it has on this platform."""
+    found = shutil.which(name, path=str(scripts))
+    assert found, f"{scripts} has no {name}"
+    return found
 
 
 def brief(example: str) -> str:
