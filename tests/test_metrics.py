@@ -25,6 +25,7 @@ def test_classification_scores_equal_counting(pairs):
     assert (found["f1_macro"], found["f1_weighted"]) == pytest.approx((macro, weighted))
 
 
+@pytest.mark.slow
 @given(classes)
 @settings(max_examples=500)
 def test_f1_is_scikit_learns_to_the_bit(pairs):

@@ -151,6 +151,7 @@ def test_without_noise_the_order_is_foretold_and_at_random_it_is_even(order):
         assert (source.foretold() - truth).abs().mean() < 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_is_foretold_comes_true_as_often_as_it_says(order):
     source = planted.read(order=order, samples=2000)
