@@ -5,7 +5,6 @@
 What was measured stays as it is; the rows that gain a setting get another name, and what is kept beside them with them.
 """
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ def migrated(record: dict) -> dict:
 
 def main(paths: list[str]) -> None:
     for path in map(Path, paths):
-        old = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        old = tables.records(path)
         new = {runs.name_of(record): migrated(record) for record in old}
         names = {before: runs.name_of(record) for before, record in new.items()}
         assert len({*names.values()}) == len(old)
