@@ -134,7 +134,8 @@ class System(nn.Module, ABC, Generic[Config]):
     def turns(self, epochs: int) -> dict[int, tuple[str, ...]]:
         """Epochs that begin a new part of training, and the members that go back to their best so far as it begins.
 
-        Patience waits for the last of them. By default there are none.
+        Each part has a best of its own: what training leaves is the last part's, and patience waits for it. By default
+        there are none.
         """
         return {}
 

@@ -113,7 +113,7 @@ def fit(
             if since >= config.patience and epoch > max(turns, default=0):
                 break
             if epoch in turns:
-                since = 0
+                best, since = (float("inf"),), 0
                 back = {name: value for name, value in best_weights.items() if name.split(".")[0] in turns[epoch]}
                 system.load_state_dict(back, strict=False)
             row: dict[str, Any] = {"epoch": epoch} | _train_epoch(

@@ -185,8 +185,8 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
     def preparing(self, epochs: int) -> int:
         """The epochs before validation can choose: where the last weights stay, all but the last.
 
-        A student that is shown the imagined victim can be judged from the first, as the teacher's copy; one that is
-        not is nobody before it learns. The controls that see no victim are trained on labels alone.
+        A teacher can be judged from the first by a student that is shown the imagined victim, as its copy; a student
+        that is not is nobody before it learns. The controls that see no victim are trained on labels alone.
         """
         if not self.config.sees_victim:
             return 0
@@ -195,7 +195,10 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
         return 0 if self.config.imagines else self._students_first(epochs)
 
     def turns(self, epochs: int) -> dict[int, tuple[str, ...]]:
-        """The student begins as a copy of the best teacher: a teacher of few labels is soon past its best."""
+        """The student begins as a copy of the best teacher, which is soon past its best where labels are few.
+
+        Who stays is chosen in the student's part alone: before it the translator has not finished.
+        """
         judged = self.config.imagines and self.config.chosen == "validation"
         return {self._students_first(epochs): ("teacher", "backbone")} if judged else {}
 
