@@ -21,6 +21,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -37,6 +38,7 @@ BUILD = ROOT / "_build"
 FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.M | re.S)
 OPTION = re.compile(r"^:(\w+):(.*)\n?", re.M)
 SPREAD = re.compile(r"^(`{3,})\{exercise-start\}([^\n]*\n(?::[^\n]*\n)*)\1\n(.*?)^\1\{exercise-end\}\n\1", re.M | re.S)
+SCREEN = 900  # letters that fit on a slide
 BOX = '<div class="statement" style="border-left: 4px solid #0072B2; padding-left: 1em">'
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 SOLUTION = re.compile(r"^(`{3,})\{solution\}.*?^\1[ ]*\n?", re.M | re.S)
@@ -152,6 +154,17 @@ def titles_of_all() -> dict[str, str]:
     return {name: source.splitlines()[0].removeprefix("# ") for name, source in first.items()}
 
 
+@cache
+def names_elsewhere() -> dict[str, tuple[str, str]]:
+    """label -> what it is called in its own chapter, and which that is: ("Proposition 5", " of *Optimal transport*")"""
+    titles = titles_of_all()
+    return {
+        label: (name, f" of *{titles[path.stem]}*")
+        for path in sorted(CHAPTERS.glob("*.ipynb"))
+        for label, name in _numbered(nbformat.read(path, 4)).items()
+    }
+
+
 class Deck:
     """One chapter, cell by cell, as nbconvert wants its slides."""
 
@@ -174,15 +187,17 @@ class Deck:
         self.cells.append(new_markdown_cell(text, metadata={"slideshow": {"slide_type": kind}}))
 
     def _text(self, source: str, whole: bool) -> None:
-        """Each heading begins a slide; what is not shown becomes a note."""
+        """Each heading begins a slide, and so does what no longer fits; what is not shown becomes a note."""
         for section in re.split(r"^(?=#{1,3} )", source, flags=re.M):
             heading, body = re.match(r"(#{1,3} [^\n]*)?\n?(.*)", section, re.S).groups()
             shown, told = self._parts(body, whole, bool(heading))
             if heading:
                 self._add(self.plain(heading), "subslide" if heading.startswith("###") else "slide")
-            for place, text in enumerate(shown):
-                exercise = "**Exercise" in text
-                fresh = exercise or (place == 0 and not heading)
+            filled = len(heading or "")
+            for text in shown:
+                room = max(len(text), 150 if text.startswith("$$") else 0)
+                fresh = "**Exercise" in text or not filled or filled + room > SCREEN
+                filled = room if fresh else filled + room
                 self._add(text, "subslide" if fresh else "-")
             if told and self.cells:
                 self._add("\n\n".join(told), "notes")
@@ -287,8 +302,11 @@ class Plain:
         role, target = found.groups()
         if role == "doc":
             return f"*{self.titles.get(Path(target).name, Path(target).name)}*"
-        name = self.names.get(target, "another chapter")
-        return f"({name})" if role == "eq" and target in self.names else name
+        name, place = self.names.get(target), ""
+        if name is None:
+            name, place = names_elsewhere().get(target, ("another chapter", ""))
+            role = role if place else ""
+        return (f"({name})" if role == "eq" else name) + place
 
 
 def _numbered(notebook: NotebookNode) -> dict[str, str]:

@@ -158,6 +158,22 @@ def test_statements_are_boxes_with_numbers_and_references_know_them():
     assert cells[2].source.startswith(course.BOX) and "**Theorem 1 (Name).** Body." in cells[2].source
 
 
+def test_what_no_longer_fits_begins_a_slide():
+    long = "Word " * (course.SCREEN // 5)
+    theorem, proof = (f"```{{prf:{kind}}}\n{long}\n```" for kind in ("theorem", "proof"))
+    assert kinds(deck_of(new_markdown_cell(f"## T\n\nLead.\n\n{theorem}\n\n{proof}"))) == [
+        "slide", "-", "subslide", "subslide",
+    ]  # fmt: skip
+    short = theorem.replace(long, "So.")
+    assert kinds(deck_of(new_markdown_cell(f"## T\n\nLead.\n\n{short}\n\n{short}"))) == ["slide", "-", "-", "-"]
+
+
+def test_a_reference_to_another_chapter_names_it():
+    cells = deck_of(new_markdown_cell("## Title\n\nBy {prf:ref}`prop-price` and {eq}`eq-scaling` it is so."))
+    named = r"By Proposition \d of \*Optimal transport\* and \(\d\) of \*Optimal transport\* it is so\."
+    assert re.fullmatch(named, cells[1].source)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_deck_holds_every_figure_and_no_word_that_markdown_does_not_know(path):
     whole, deck = nbformat.read(path, 4), course.Deck(nbformat.read(path, 4), {}).notebook
