@@ -190,7 +190,7 @@ class Deck:
         """Each heading begins a slide, and so does what no longer fits; what is not shown becomes a note."""
         for section in re.split(r"^(?=#{1,3} )", source, flags=re.M):
             heading, body = re.match(r"(#{1,3} [^\n]*)?\n?(.*)", section, re.S).groups()
-            shown, told = self._parts(body, whole, bool(heading))
+            shown, told = self._parts(body, whole, bool(heading) or "$$" in body)
             if heading:
                 self._add(self.plain(heading), "subslide" if heading.startswith("###") else "slide")
             filled = len(heading or "")
@@ -209,7 +209,7 @@ class Deck:
             if whole or text.startswith(BOX) or re.match(r"\$\$|[*-] |\d+\. |\|", text):
                 shown.append(text)
             elif lead and not shown and "proof" not in block[:16]:
-                sentences = re.split(r"(?<=[.?!:])\s+(?=[A-Z*`$])", text)
+                sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z*`$])", text)
                 shown.append(" ".join(sentences[:2]))
                 told += [" ".join(sentences[2:])] if sentences[2:] else []
             else:

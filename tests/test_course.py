@@ -141,6 +141,12 @@ def test_a_heading_begins_a_slide_and_what_is_not_shown_is_a_note():
     assert "Three." in cells[3].source and "second paragraph" in cells[3].source
 
 
+def test_a_formula_is_led_in_and_no_sentence_is_cut_at_a_colon():
+    cells = deck_of(new_markdown_cell("What it costs: Two. Three. Four.\n\n$$\nx\n$$"))
+    assert kinds(cells) == ["subslide", "-", "notes"]
+    assert cells[0].source == "What it costs: Two. Three."
+
+
 def test_tags_say_what_becomes_of_a_cell():
     def tagged(kind, *tags):
         return kind("## One\n\nTwo. Three. Four." if kind is new_markdown_cell else "x = 1", metadata={"tags": [*tags]})
