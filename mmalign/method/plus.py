@@ -83,9 +83,7 @@ class MMAlignPlusConfig(BackboneConfig):
         "whose weights stay: those that validation likes best, the teacher's for the student to follow, then the "
         "student's; or the last",
     ] = "validation"
-    least: Annotated[
-        Count, "samples that a stage sees in an epoch, if need be more than once each; noisy labels: 1, so each once"
-    ] = 1000
+    least: Annotated[Count, "samples that a stage sees in an epoch, if need be more than once each"] = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
