@@ -159,6 +159,18 @@ def test_on_a_phone_a_legend_of_two_columns_keeps_its_place_and_its_names():
     assert low > 0.98 and left > -0.2 and len(legend.get_texts()) == 2
 
 
+def test_on_a_phone_a_legend_outside_of_the_panels_covers_none_of_them():
+    figure, axes = mpl.pyplot.subplots(1, 2, layout="constrained")
+    for ax in axes:
+        ax.plot([[0] * 5, [1] * 5], label=[*"abcde"])
+        ax.set_xlabel("step")
+    legend = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    pages.narrow(figure)
+    renderer = figure.canvas.get_renderer()
+    box = legend.get_window_extent(renderer)
+    assert not any(ax.get_tightbbox(renderer).overlaps(box) for ax in axes)
+
+
 def test_on_a_phone_rows_whose_names_take_several_lines_have_room():
     figure, ax = mpl.pyplot.subplots(figsize=(7, 2))
     ax.barh([f"a name that is longer than its panel, number {n}" for n in range(9)], range(9))

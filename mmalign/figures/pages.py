@@ -156,7 +156,9 @@ def fold(legend: Legend) -> None:
         legend.set_ncols(most)
         legend._init_legend_box(known if names == labels else legend.legend_handles, labels)
         legend.set_title(title)
+        outside = legend._outside_loc  # the side of the figure that is kept free for it
         legend.set_loc(legend._loc_real)  # the new box asks nobody where it lies
+        legend._outside_loc = outside
     if ax is not None and ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().min)[0] > 0.98:
         lines = 1 + bool(ax.get_xlabel()) * (1 + ax.get_xlabel().count("\n"))  # of numbers and words below the panel
         legend.set_loc("upper center")
