@@ -26,6 +26,7 @@ from .speech import SPEECH
 
 FILE = "imported.h5"  # in the data set's folder
 FORM = 1
+PIECE = 2**20  # bytes that are unpacked at once
 
 
 def write(source: Source, path: Path, origin: dict[str, object]) -> dict[str, object]:
@@ -53,7 +54,9 @@ def write(source: Source, path: Path, origin: dict[str, object]) -> dict[str, ob
     def fill(file: h5py.File) -> None:
         file.attrs["manifest"] = json.dumps(manifest)
         for key, values in arrays.items():
-            file.create_dataset(key, data=values, compression="gzip", compression_opts=1, shuffle=True)
+            rows = min(max(PIECE // values[0].nbytes, 1), len(values))
+            pieces = (rows, *values.shape[1:])  # whole steps: what would lie across them is slow to put together
+            file.create_dataset(key, data=values, chunks=pieces, compression="lzf", shuffle=True)
 
     _write_whole(path, fill)
     return manifest
