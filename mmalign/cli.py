@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from . import terminal
 from .config import Condition
 from .errors import THREADS, InputError, check, line_of, one_of
+from .files import nameable
 from .interrupt import INTERRUPTED
 from .settings import described
 
@@ -259,6 +260,8 @@ def _run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         kept = f"what was trained is in {arguments.out}; go on with --resume" if arguments.out else ""
         raise KeyboardInterrupt(kept or "nothing was written") from None
+    except SystemExit as left:  # of a system of one's own, which must not look like a result
+        raise InputError(f"{arguments.system} left the program before it had a result: {left}") from None
     if arguments.out:
         path = runs.leave(made, arguments.out)
         with suppress(OSError):  # the run is finished, whatever becomes of its state
@@ -318,7 +321,7 @@ def _check_folder(name: str) -> None:
     """Say before the training, not after it, that nothing can be written there."""
     if not name:
         raise InputError("--out must name a folder, found nothing")
-    folder = Path(name)
+    folder = nameable(name)
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"--out {folder} cannot be written: {there} is not a folder open to you")

@@ -45,6 +45,21 @@ def _open(path: str | Path, flags: int, what: str) -> int:
     raise InputError(f"cannot {what} {path}: a plain file was expected, found {found}")
 
 
+def nameable(path: str | Path) -> Path:
+    """A path, if a file can have such a name.
+
+    Raises:
+        InputError: it holds a zero byte, or a letter that this system has no bytes for.
+    """
+    try:
+        os.lstat(path)
+    except OSError:  # whether it is there is another question
+        pass
+    except ValueError as error:
+        raise InputError(f"no file can be called {path}: {error}") from None
+    return Path(path)
+
+
 def opened(path: str | Path) -> BinaryIO:
     """A file, open for reading. A link may lead to it, as data sets are kept on clusters; it is a plain file.
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from types import ModuleType
 
 from .errors import InputError
+from .files import opened
+
+BROKEN = (Exception, SystemExit)  # of an import: a script that was not written to be imported may leave
 
 
 def find(place: str) -> type:
@@ -65,16 +68,17 @@ def _from_module(place: str, name: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _broken(place, error) from error
         raise InputError(f"{place}: there is no module {error.name}") from None
-    except Exception as error:
+    except BROKEN as error:
         raise _broken(place, error) from error
 
 
 def _from_file(place: str, path: Path) -> ModuleType:
     """A file as a module whose name says what is in it, so that a changed file is another module."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{place}: {path} cannot be read: {error.strerror}") from None
+        with opened(path) as file:
+            content = file.read()
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:20]}"
     if name not in sys.modules:
         _search(path.parent)
@@ -84,7 +88,7 @@ def _from_file(place: str, path: Path) -> ModuleType:
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
             loader.exec_module(module)
-        except Exception as error:
+        except BROKEN as error:
             del sys.modules[name]
             raise _broken(place, error) from error
     return sys.modules[name]
@@ -96,7 +100,7 @@ def _search(folder: Path) -> None:
         sys.path.append(str(folder.resolve()))
 
 
-def _broken(place: str, error: Exception) -> InputError:
+def _broken(place: str, error: BaseException) -> InputError:
     """What is wrong inside a module of one's own, and in which line."""
     *_, last = traceback.extract_tb(error.__traceback__)
     where = "" if isinstance(error, SyntaxError) else f" ({Path(last.filename).name}, line {last.lineno})"

@@ -14,6 +14,7 @@ from . import named
 from .config import OFFICIAL_MODEL, OFFICIAL_TRAIN, BackboneConfig, Condition, TrainConfig, settings
 from .data.speech import SPEECH
 from .errors import InputError, one_of
+from .files import nameable
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def data_folder(given: str | Path | None = None) -> Path:
     """Where data sets lie: `given`, else MMALIGN_DATA, else the user's cache folder."""
     told = given or os.environ.get("MMALIGN_DATA")
     if told:
-        return Path(told)
+        return nameable(told)
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmalign"
     except RuntimeError:  # HOME is not set, and the system knows no such user

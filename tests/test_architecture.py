@@ -11,7 +11,7 @@ from mmalign import moved
 
 PACKAGE = Path(mmalign.__file__).parent
 ORDER = (
-    "interrupt errors named files gate settings compiling config masks batch losses metrics clusters system transport "
+    "interrupt errors files named gate settings compiling config masks batch losses metrics clusters system transport "
     "method baselines neighbours data checkpoint training callbacks prediction registry estimators experiments "
     "figures diagnosis terminal cli extras moved __init__ __main__"
 ).split()  # each may use only what stands before it

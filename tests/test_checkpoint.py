@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,14 @@ def test_a_broken_state_is_refused_in_one_line(spoil, tmp_path):
     with pytest.raises(InputError, match="not the state of a training") as error:
         mmalign.fit(small.build("copy", data), data, config, progress=False, checkpoint=file)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_folder_or_a_pipe_as_state_is_refused_and_not_waited_for(make, tmp_path):
+    data, model, config = parts("copy")
+    make(tmp_path / "state.safetensors")
+    with pytest.raises(InputError, match=r"a plain file was expected, found a (folder|pipe)"):
+        mmalign.fit(model, data, config, progress=False, checkpoint=tmp_path / "state.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -152,9 +152,23 @@ MANY = "system: single\n" + "".join(
         ("seed: !!timestamp x", "not YAML"),
         ("seed: !!python/object/apply:os.system [true]", "not YAML"),
         ("[]", "this one 0"),
+        ("grid: []", "a grid names its systems, found only grid"),
         ("system: single\nmodel.width: 0x" + "f" * 9000, "a number of 9002 digits"),
     ],
-    ids=["aliases", "merge keys", "combinations", "depth", "itself", "digits", "tag", "time", "program", "none", "hex"],
+    ids=[
+        "aliases",
+        "merge keys",
+        "combinations",
+        "depth",
+        "itself",
+        "digits",
+        "tag",
+        "time",
+        "program",
+        "none",
+        "empty",
+        "hex",
+    ],
 )
 def test_a_grid_that_stands_for_too_much_is_refused_before_it_is_built(tmp_path, grid, says):
     (tmp_path / "grid.yaml").write_text(grid)
@@ -313,6 +327,14 @@ def test_names_in_files_that_are_shown_as_results_are_written_out(own_form, caps
     assert cli.main(["data", "check", "mosi", "--data-dir", str(own_form)]) == 0
     out = capsys.readouterr().out
     assert r"\x1b[31mred\x9b5n\u202e" in out and out.replace("\n", "").isprintable()
+
+
+def test_names_of_classes_are_written_out(tmp_path, capsys):
+    values = {"visible": np.ones((20, 6, 3)), "victim": np.ones((20, 6, 2)), "labels": np.array([RED, "blue"] * 10)}
+    np.savez(tmp_path / "arrays.npz", **values)
+    assert cli.main(["data", "check", "arrays", "--data-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert r"\x1b[31mred\x9b5n\u202e 10, blue 10" in out and out.replace("\n", "").isprintable()
 
 
 # ---- what torch and others wrote -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Classes that are named in words."""
 
+import os
 import re
 import subprocess
 import sys
@@ -67,8 +68,16 @@ def test_a_module_of_the_working_folder_is_found_by_the_console_script_too(tmp_p
         (OWN, ":Mine", "was expected, found ':Mine'"),
         (OWN, "own.py:", "was expected"),
         (OWN, "own.py:1", "was expected"),
-        (OWN, "other.py:Mine", "other.py cannot be read: No such file"),
+        (OWN, "other.py:Mine", "other.py:Mine: cannot read other.py: it is not there"),
         (OWN, "own.py:Yours", "has no class Yours; it has Base, Mine"),
+        (OWN, "pipe.py:Mine", "cannot read pipe.py: a plain file was expected, found a pipe"),
+        (OWN, "zero\0byte.py:Mine", "cannot read zero\\x00byte.py: embedded null byte"),
+        (OWN, "lone\ud800letter.py:Mine", "surrogates not allowed"),
+        (
+            "import sys\n\nsys.exit('bye')\n",
+            "own.py:Mine",
+            "own.py:Mine cannot be imported: SystemExit: bye (own.py, line 3)",
+        ),
         ("import json\n\nMine = 3\n", "own.py:Mine", "has no class Mine; it has none"),
         ("\n\nclass Mine(\n", "own.py:Mine", "cannot be imported: SyntaxError: '(' was never closed (own.py, line 3)"),
         (
@@ -89,6 +98,7 @@ def test_a_module_of_the_working_folder_is_found_by_the_console_script_too(tmp_p
 def test_what_is_wrong_is_said_in_one_line(tmp_path, monkeypatch, content, place, says):
     (tmp_path / "own.py").write_text(content)
     (tmp_path / "own_too.py").write_text("\n\n1 / 0\n")
+    os.mkfifo(tmp_path / "pipe.py")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=re.escape(says)) as caught:
         named.find(place)

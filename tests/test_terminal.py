@@ -125,6 +125,33 @@ def test_numbers_and_names_without_measure_are_refused_in_one_line(words, capsys
     assert said.out == "" and said.err.count("\n") == 1 and len(said.err) < 1500
 
 
+BEYOND = "\udcff\ud800"  # what Python makes of bytes that are no text, and a letter that there is not
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"data check {BEYOND}",
+        f"data check mosi --data-dir {BEYOND}",
+        f"data import mosi {BEYOND}",
+        f"table {BEYOND}",
+        f"table {BEYOND} --format {BEYOND}",
+        f"sweep {BEYOND} --out out",
+        f"run --system {BEYOND} --dataset planted",
+        f"run --system single --dataset planted --pair first:{BEYOND}",
+        f"run --system single --dataset planted --set data.samples=60 --epochs 1 --out {BEYOND}",
+    ],
+    ids=range(9),
+)
+def test_names_beyond_unicode_are_refused_in_one_line(words, capsys, tmp_path, monkeypatch):
+    from mmalign import cli
+
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.isascii() and not [*tmp_path.iterdir()]
+
+
 def test_a_window_without_measure_is_refused(capsys):
     from mmalign import cli
 

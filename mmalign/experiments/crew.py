@@ -58,7 +58,7 @@ def attempt(job: Job) -> Outcome:
         with _ALONE:
             made = runs.make(experiment, job.data_dir, progress=False)
         return Outcome(made.record, made.trace.to_bytes())
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a system of one's own may call sys.exit
         return Outcome(None, error=_line(error), where=traceback.format_exc())
 
 
