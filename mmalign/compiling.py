@@ -10,12 +10,24 @@ import hashlib
 import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
-from numba.core import event
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of settings in the environment that it does not understand
+        from numba import njit
+        from numba import types as types  # so that those who write loops ask numba for nothing themselves
+        from numba.core import config, event
+        from numba.core.caching import FunctionCache, IndexDataCacheFile
+        from numba.extending import overload as overload
+except ModuleNotFoundError:
+    raise
+except Exception as error:
+    raise ModuleNotFoundError(f"numba cannot be used: {error}", name="numba") from error
+if getattr(config, "DISABLE_JIT", False):  # our loops rely on numba's numbers, which wrap around and divide by zero
+    raise ModuleNotFoundError("numba has been told to compile nothing", name="numba")
 
 # How freely floats may be rearranged. Without "reassoc" every rounding counts, where large numbers cancel; with it sums
 # vectorise. "nnan": there is no NaN. Infinity keeps its meaning everywhere.

@@ -83,3 +83,28 @@ def test_rubbish_is_collected_after_compiling_if_it_was_before(collects):
         assert gc.isenabled() == collects
     finally:
         gc.enable()
+
+
+SOLVED = """
+import torch
+from mmalign import transport
+from mmalign.method import gru
+from mmalign.transport import solver
+
+torch.manual_seed(0)
+plan = transport.align(torch.randn(2, 5, 3), torch.randn(2, 5, 3))
+print(solver.COMPILED, gru.COMPILED, plan.mass.isfinite().all().item())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("setting", "compiled"),
+    [("NUMBA_DISABLE_JIT=1", False), ("NUMBA_NUM_THREADS=0", False), ("NUMBA_NUM_THREADS=many", True)],
+)
+def test_settings_of_numba_that_do_not_fit_cost_speed_and_nothing_else(setting, compiled):
+    """Told to compile nothing, it runs the loops as Python: with numbers of another kind, and NaN for answers."""
+    name, _, value = setting.partition("=")
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), name: value}
+    done = subprocess.run([sys.executable, "-c", SOLVED], env=variables, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{compiled} {compiled} True\n", "")

@@ -1,6 +1,8 @@
 """The seal: any byte of a file of ours that has changed is noticed before the library of HDF5 sees it."""
 
+import os
 import random
+import time
 
 import h5py
 import numpy as np
@@ -55,6 +57,15 @@ def test_any_byte_that_has_changed_breaks_the_seal(tmp_path):
         assert not seal.is_whole(path)
     path.write_bytes(sound)
     assert seal.is_whole(path)
+
+
+def test_a_file_that_is_mostly_holes_is_not_hashed_for_minutes(tmp_path):
+    path = write(tmp_path / "ours.h5")
+    os.truncate(path, 2**40)
+    with path.open("ab") as file:
+        file.write(seal.MARK + bytes(32))
+    began = time.process_time()
+    assert not seal.is_whole(path) and time.process_time() - began < 1
 
 
 def test_a_seal_opens_no_way_out_of_the_file_and_allows_no_bomb(tmp_path):

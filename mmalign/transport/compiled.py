@@ -23,10 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
-from ..compiling import EXACT, FAST, inlined, jit
+from ..compiling import EXACT, FAST, inlined, jit, overload, types
 
 _place = np.uint64  # an index that does not count from the end: numba would check each, and not vectorise
 
