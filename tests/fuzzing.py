@@ -50,6 +50,8 @@ PLACES = [
     {"LC_ALL": "C"},
     {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     {"NUMBA_CACHE_DIR": "/nonexistent"},
+    {"NUMBA_DISABLE_JIT": "1"},
+    {"NUMBA_NUM_THREADS": "0"},
     {"XDG_CACHE_HOME": "/dev/null/x"},
     {"COLUMNS": "1"},
     {"MMALIGN_DATA": "\x1b[1m"},
