@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from mmalign import InputError, MMAlignPlusConfig, masks
-from mmalign.method.mixing import Oracle, mixed, way
+from mmalign.method.mixing import Oracle, choices, mixed, way
 
 CONFIG = MMAlignPlusConfig(width=8)
 
@@ -66,14 +66,44 @@ def test_what_is_foretold_mixes_the_steps_by_their_chances(data, batch, states):
 
 def test_attention_and_fitters_read_no_padding(data, batch, states):
     pad = ~batch.real[..., None]
-    for kind in ("global", "transport", "random", "uniform"):
+    for kind in ("global", "transport", "one-sided", "random", "uniform"):
         module = made(kind, data).eval()
         before, after = (module(values, batch)[batch.real] for values in (states, states.masked_fill(pad, 1e4)))
         torch.testing.assert_close(before, after)
 
 
-def test_no_gradient_of_what_is_imagined_reaches_the_fitter(data, batch, states):
-    fitted = made("transport", data)
+def test_each_step_of_the_victim_chooses_by_itself_among_the_real_steps_of_its_window(batch, states):
+    victims = torch.randn_like(states)
+    found = masks.to_dense(choices(states, victims, batch.real, window=2, mu=0.3))
+    for one, length in enumerate(batch.lengths.tolist()):
+        for step in range(length):
+            near = torch.arange(max(step - 2, 0), min(step + 3, length))
+            cost = 1 - F.cosine_similarity(states[one, near], victims[one, step], dim=1)
+            torch.testing.assert_close(found[one, near, step], (-cost / 0.3).softmax(0))
+    torch.testing.assert_close(found.sum(1), batch.real.float())
+    assert (found.sum(2) - 1)[batch.real].abs().max() > 0.1  # nothing balances the rows
+
+
+def test_what_the_victims_steps_choose_is_learnt_and_mixed_as_it_is(data, batch, states):
+    torch.manual_seed(0)
+    fitted = made("one-sided", data)
+    target = choices(states, states.roll(1, 1), batch.real, 1, 0.1)
+    optimiser = torch.optim.Adam(fitted.parameters(), 0.02)
+    losses = []
+    for _ in range(30):
+        losses.append(fitted.loss(target, batch))
+        optimiser.zero_grad()
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.5 * losses[0]
+    mixing = masks.to_dense(fitted.weights(batch)).transpose(1, 2)
+    torch.testing.assert_close(mixing.sum(2), batch.real.float())
+    torch.testing.assert_close(fitted(states, batch), mixing @ states)
+
+
+@pytest.mark.parametrize("kind", ["transport", "one-sided"])
+def test_no_gradient_of_what_is_imagined_reaches_the_fitter(kind, data, batch, states):
+    fitted = made(kind, data)
     assert not fitted(states, batch).requires_grad
     assert fitted.loss(torch.zeros(*batch.visible.shape[:2], 3), batch).requires_grad
 

@@ -63,6 +63,7 @@ def test_every_variant_trains_and_predicts_without_the_victim(changes, task):
     [
         ({}, ["translate", "teach"], ["student"]),
         ({"weights": "transport"}, ["space", "fit", "translate", "teach"], ["student"]),
+        ({"weights": "one-sided"}, ["space", "fit", "translate", "teach"], ["student"]),
         ({"weights": "transport", "space": False}, ["fit", "translate", "teach"], ["student"]),
         ({"imagined": False}, ["teach"], ["student"]),
         ({"teacher": "mean"}, ["student"], ["student"]),

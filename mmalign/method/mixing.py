@@ -1,13 +1,15 @@
 """The ways from the steps of the visible sequence to those of the victim: what an alignment is compared with.
 
 Each is a module that takes (B, T, D) visible states and their batch, and gives (B, T, D): for each step of the victim
-a mixture of visible states. "transport" is the paper's: a GRU foretells the plan from the visible sequence. The others
-are its controls. (Chapter "When alignment pays".)
+a mixture of visible states. "transport" is the paper's: a GRU foretells the plan from the visible sequence. "one-sided"
+foretells what each step of the victim would choose by itself, for orders that no balanced plan can hold. The others are
+controls. (Chapter "When alignment pays".)
 """
 
 from collections.abc import Callable
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import losses, masks
@@ -15,10 +17,11 @@ from ..batch import Batch, DataSpec
 from ..config import BackboneConfig
 from ..errors import InputError
 from .backbone import Attention
-from .dynamics import Fitter
+from .dynamics import Fitter, masked_softmax
 from .shared_space import Encoder
 
-Weights = Literal["identity", "transport", "oracle", "foretold", "uniform", "global", "random"]
+Weights = Literal["identity", "transport", "one-sided", "oracle", "foretold", "uniform", "global", "random"]
+TAUGHT = ("transport", "one-sided")  # by alignments of complete pairs
 KNOWN = ("oracle", "foretold")  # by the data
 
 
@@ -57,14 +60,16 @@ class Global(nn.Module):
 class Fitted(nn.Module):
     """The alignment dynamics learner's fitter, on the visible features: learnt from plans, or left as drawn."""
 
-    def __init__(self, features: int, config: BackboneConfig, window: int, hidden: int) -> None:
+    def __init__(self, features: int, config: BackboneConfig, window: int, hidden: int, one_sided: bool) -> None:
         super().__init__()
+        self.one_sided = one_sided
         self.encode = Encoder(features, config, config.encoder_layers)  # the plan follows from the context
         self.fitter = Fitter(config.width, hidden, window, "softmax")
 
     def weights(self, batch: Batch) -> Tensor:
-        """(B, T, 2W+1): how each visible step spreads over the victim's, foretold. Rows sum to 1."""
-        return self.fitter(self.encode(batch.visible, batch.real)[:, 1:], batch.lengths)
+        """(B, T, 2W+1): how visible steps spread over the victim's, foretold. Rows sum to 1, or one-sided columns."""
+        spread = self.fitter(self.encode(batch.visible, batch.real)[:, 1:], batch.lengths)
+        return masks.transpose_band(spread) if self.one_sided else spread
 
     def loss(self, target: Tensor, batch: Batch) -> Tensor:
         """How far from l times the plan, (B, T, 2W+1) (the paper's Eq. 12). ()"""
@@ -96,6 +101,28 @@ class Oracle(nn.Module):
         return states.gather(1, known[:, :, None].expand_as(states))
 
 
+def choices(first: Tensor, second: Tensor, real: Tensor, window: int, mu: float) -> Tensor:
+    """l times a one-sided plan: each step of the victim chooses among visible steps, by a softmax of -cost / mu.
+
+    Columns sum to 1, rows to whatever comes, so that a lag or a repeated step has its place.
+
+    Args:
+        first: (B, T, D) visible states; second: (B, T, D) of the victim; real: (B, T).
+        window: W; mu: as in `transport.align`, whose cost this is.
+
+    Returns:
+        (B, T, 2W+1), rows are visible steps.
+
+    >>> import torch
+    >>> steps, real = torch.eye(3)[None], torch.ones(1, 3).bool()
+    >>> late = steps[:, [0, 0, 1]]  # the first one twice
+    >>> masks.to_dense(choices(steps, late, real, window=1, mu=0.01))[0].round().tolist()
+    [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    first, second = F.normalize(first, dim=2), F.normalize(second, dim=2)
+    return masks.transpose_band(masked_softmax(masks.to_band(second @ first.mT, window) / mu, real))
+
+
 def mixed(weights: Tensor, states: Tensor) -> Tensor:
     """Each step of the victim as an average of visible states (the paper's Eq. 13, columns made to sum to 1).
 
@@ -112,4 +139,4 @@ def way(kind: Weights, spec: DataSpec, config: BackboneConfig, window: int, hidd
         "global": lambda: Global(config.width),
         **dict.fromkeys(KNOWN, Oracle),
     }
-    return made.get(kind, lambda: Fitted(spec.widths[0], config, window, hidden))()
+    return made.get(kind, lambda: Fitted(spec.widths[0], config, window, hidden, kind == "one-sided"))()

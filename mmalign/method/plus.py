@@ -32,7 +32,7 @@ from .backbone import Backbone
 from .controls import PARTNERS, anyone, beside
 from .denoising import TwoPaths
 from .encoders import Standardise
-from .mixing import KNOWN, Fitted, Weights, way
+from .mixing import KNOWN, TAUGHT, Fitted, Weights, choices, way
 from .shared_space import SharedSpace
 from .translator import Translator
 
@@ -48,9 +48,9 @@ class MMAlignPlusConfig(BackboneConfig):
     only_with: ClassVar = {
         "imagined": {"teacher": SEEING},
         **each("weights", "translator_layers", imagined=True, teacher=SEEING),
-        "window": {"weights": ("transport", "uniform", "random")},
-        "fitter_width": {"weights": ("transport", "random")},
-        **each("mu", "space", weights="transport"),
+        "window": {"weights": (*TAUGHT, "uniform", "random")},
+        "fitter_width": {"weights": (*TAUGHT, "random")},
+        **each("mu", "space", weights=TAUGHT),
         "softening": {"distil": True},
         "teacher_decay": {"teacher": "mean"},
         **each("preparing_share", "chosen", teacher=SEEING),
@@ -68,8 +68,9 @@ class MMAlignPlusConfig(BackboneConfig):
     translator_layers: Annotated[CountOr0, "blocks that look back at the whole; 0: a linear map, no context"] = 2
     weights: Annotated[
         Weights,
-        'how steps are brought together: step to step, fitted plans ("transport"), the truth where data know it, '
-        "or evenly over the window, by attention, by a fitter left as drawn",
+        'how steps are brought together: step to step, by fitted plans ("transport"), by the fitted choice of each of '
+        'the victim\'s steps ("one-sided"), by the truth where data know it, or evenly over the window, by attention, '
+        "by a fitter left as drawn",
     ] = "identity"
     space: Annotated[bool, "plans in a space that pairs have drawn together; False: between the teacher's states"] = (
         True
@@ -117,7 +118,7 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
         if config.imagines:
             brought = way(config.weights, spec, config, config.window, config.fitter_width)
             self.translator = Translator(spec, config, config.translator_layers, brought)
-        if config.weights == "transport" and config.space:
+        if config.weights in TAUGHT and config.space:
             self.shared = SharedSpace(spec, config, config.window, config.mu)
 
     @classmethod
@@ -226,7 +227,7 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
         pace, third, steps = 1 - epoch / epochs, math.ceil(epochs / 3), []
         if hasattr(self, "shared") and epoch < third:  # then it stands still, for the fitter to arrive
             steps.append(Step("space", self.space_loss, ("shared",), QUICK * (1 - epoch / third)))
-        if self.config.weights == "transport":
+        if self.config.weights in TAUGHT:
             steps.append(Step("fit", self.fitting_loss, ("dynamics",), QUICK * pace))
         if self.config.imagines:
             steps.append(Step("translate", self.translation_loss, ("translator",), QUICK * pace))
@@ -329,16 +330,18 @@ class MMAlignPlus(TwoPaths[MMAlignPlusConfig]):
 
     @torch.no_grad()
     def transport_target(self, batch: Batch) -> Tensor:
-        """(B, T, 2W+1): what the fitter is to learn, l times the plan of complete samples, in the space or without."""
+        """(B, T, 2W+1): what the fitter is to learn, l times a plan of complete samples, in the space or without."""
         if hasattr(self, "shared"):
             first, second = self.shared(batch)
         else:
             first, second = (self.teacher.encode(batch, modality)[:, 1:] for modality in (VISIBLE, VICTIM))
-        plan = transport.align(first, second, batch.lengths, window=self.config.window, mu=self.config.mu)
-        return plan.band * batch.lengths[:, None, None]
+        window, mu = self.config.window, self.config.mu
+        if self.config.weights == "one-sided":
+            return choices(first, second, batch.real, window, mu)
+        return transport.align(first, second, batch.lengths, window=window, mu=mu).band * batch.lengths[:, None, None]
 
     def alignment(self, batch: Batch) -> Tensor:
-        """(B, T, 2W+1): the fitter's weights, from the visible sequence alone; of weights=transport or random."""
+        """(B, T, 2W+1): the fitter's, from the visible sequence alone; of weights=transport, one-sided or random."""
         fitter: Fitted = self.translator.way
         return fitter.weights(batch)
 
