@@ -85,6 +85,8 @@ def read(
         states = _states(tensors, optimisers)
         _check_tensors(tensors, system, optimisers, states)
         _check_progress(told["progress"])
+        if any(name.startswith("best/") for name in tensors) != (told["progress"]["history"]["best_epoch"] >= 0):
+            raise ValueError("its best epoch has no weights, or its best weights no epoch")
         torch.Generator().set_state(tensors["random/torch"])  # raises where it is none, and before anything moves
         order.set_state(tensors["random/order"])
     except InputError:
@@ -159,8 +161,10 @@ def _check_progress(told: dict[str, Any]) -> None:
     for place, row in enumerate(history["rows"]):
         measured = [one for one in row.values() if isinstance(one, dict)]  # on validation, or by a callback
         plain = {key: one for key, one in row.items() if not isinstance(one, dict)}
-        if row["epoch"] != place or not all(map(_are_numbers, [plain, *measured])):
+        if row["epoch"] != place or "seconds" not in plain or not all(map(_are_numbers, [plain, *measured])):
             raise ValueError(f"row {place} of its history is none")
+        if place == history["best_epoch"] and not ("valid_loss" in plain and isinstance(row.get("valid"), dict)):
+            raise ValueError(f"its best epoch, {place}, was never validated")
 
 
 def _is_number(value: object) -> bool:
