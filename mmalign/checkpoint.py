@@ -84,9 +84,7 @@ def read(
             raise InputError(f"{path} is {found}; remove it to start again")
         states = _states(tensors, optimisers)
         _check_tensors(tensors, system, optimisers, states)
-        _check_progress(told["progress"])
-        if any(name.startswith("best/") for name in tensors) != (told["progress"]["history"]["best_epoch"] >= 0):
-            raise ValueError("its best epoch has no weights, or its best weights no epoch")
+        _check_progress(told["progress"], chosen=bool(_under("best/", tensors)))
         torch.Generator().set_state(tensors["random/torch"])  # raises where it is none, and before anything moves
         order.set_state(tensors["random/order"])
     except InputError:
@@ -148,8 +146,11 @@ def _check_like(
             raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}")
 
 
-def _check_progress(told: dict[str, Any]) -> None:
-    """Raise `ValueError` unless this is what the loop knows after an epoch: its history, its best, its patience."""
+def _check_progress(told: dict[str, Any], chosen: bool) -> None:
+    """Raise `ValueError` unless this is what the loop knows after an epoch: its history, its best, its patience.
+
+    chosen: whether there are best weights, which are those of the best epoch.
+    """
     history = told["history"]
     if {*told} != {"history", "best", "since"} or {*history} != {"rows", "best_epoch", "steps"}:
         raise ValueError("its progress has other entries than a training's")
@@ -163,8 +164,12 @@ def _check_progress(told: dict[str, Any]) -> None:
         plain = {key: one for key, one in row.items() if not isinstance(one, dict)}
         if row["epoch"] != place or "seconds" not in plain or not all(map(_are_numbers, [plain, *measured])):
             raise ValueError(f"row {place} of its history is none")
-        if place == history["best_epoch"] and not ("valid_loss" in plain and isinstance(row.get("valid"), dict)):
-            raise ValueError(f"its best epoch, {place}, was never validated")
+    if chosen != (history["best_epoch"] >= 0):
+        raise ValueError("its best epoch has no weights, or its best weights no epoch")
+    if chosen:
+        row = history["rows"][history["best_epoch"]]
+        if not (_is_number(row.get("valid_loss")) and isinstance(row.get("valid"), dict)):
+            raise ValueError(f"its best epoch, {history['best_epoch']}, was never validated")
 
 
 def _is_number(value: object) -> bool:
